@@ -1,0 +1,158 @@
+"""The public face of the runtime: `load` a bundle, then encode, decode and upscale pictures."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from latentsr import stream as container
+from latentsr.backends import get_backend
+from latentsr.backends.base import Engine, EngineOptions
+from latentsr.bundle import Bundle
+from latentsr.errors import DesyncError, StreamError, UsageError
+from latentsr.image import to_rgb8
+from latentsr.manifest import Route
+from latentsr.pipeline import routes
+from latentsr.pipeline.entropy_step import EntropyModel
+from latentsr.stream import Padding, Stream
+from latentsr.timing import Timeline
+
+
+class Codec:
+    """A loaded bundle. Engines are prepared when a route first needs them.
+
+    Calls may come from several threads; `timeline` then is that of the last call to end.
+    """
+
+    def __init__(self, bundle: Bundle, backend: str, options: EngineOptions) -> None:
+        self.bundle = bundle
+        self.timeline = Timeline()
+        self._backend, self._options = get_backend(backend), options
+        self._engines: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+        chunks = bundle.manifest.chunks
+        entropy = {chunk.name: EntropyModel(bundle, chunk) for chunk in chunks}
+        self._machine = routes.Machine(bundle, entropy, self.engine)
+        for name, route in bundle.manifest.routes.items():
+            routes.check(name, route, bundle)
+
+    def __enter__(self) -> Codec:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the engines' memory back; a later call loads them again."""
+        with self._lock:
+            self._engines.clear()
+
+    def engine(self, name: str) -> Engine:
+        """The engine of one graph, loaded on first use."""
+        with self._lock:
+            if name not in self._engines:
+                graph = self.bundle.graph(name)
+                self._engines[name] = self._backend.load(graph, name, self._options)
+            return self._engines[name]
+
+    def warmup(self, route: str = "lr") -> None:
+        """Load all engines of a decode route, so that the first picture does not wait."""
+        for step in self.bundle.route(route, "decode").steps:
+            if step["op"] == "graph":
+                self.engine(step["graph"])
+
+    def encode(self, image: Any, route: str = "encode") -> bytes:
+        """Compress one picture.
+
+        image: path, PIL image, or uint8/uint16 array (H, W[, 1|3|4]); see `latentsr.image`.
+        Returns the stream's bytes. Raises ImageError, UsageError, BackendError.
+        """
+        picture = to_rgb8(image)
+        height, width = picture.shape[:2]
+        container.check_size(width, height)
+        multiple = self.bundle.manifest.multiple
+        padding = Padding(right=-width % multiple, bottom=-height % multiple)
+        run = routes.Run(width, height, padding, values={"picture": picture})
+        routes.execute(self.bundle.route(route, "encode"), run, self._machine)
+        self.timeline = run.timeline
+        names = [chunk.name for chunk in self.bundle.manifest.chunks]
+        return container.pack(
+            Stream(
+                width, height, padding, self.bundle.fingerprint,
+                tuple(run.chunks[name] for name in names), run.form, run.symbol_crc,
+            )
+        )  # fmt: skip
+
+    def decode(self, stream: bytes | bytearray | memoryview, route: str = "lr") -> np.ndarray:
+        """Picture of a stream by a decode route: uint8 (H·scale, W·scale, 3).
+
+        Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.
+        """
+        return self._decode(self.open_stream(stream), self.bundle.route(route, "decode"))
+
+    def upscale(
+        self, stream: bytes | bytearray | memoryview, route: str = "latent_x4"
+    ) -> np.ndarray:
+        """Enlarged picture of a stream: uint8 (H·scale, W·scale, 3); errors as `decode`."""
+        chosen = self.bundle.route(route, "decode")
+        if chosen.scale == 1:
+            larger = [n for n, r in self.bundle.manifest.routes.items() if r.scale > 1]
+            raise UsageError(
+                f"route does not enlarge: found {route!r}, expected one of "
+                f"{', '.join(larger) or '(none)'}; choose one of these or use decode"
+            )
+        return self._decode(self.open_stream(stream), chosen)
+
+    def open_stream(self, data: bytes | bytearray | memoryview) -> Stream:
+        """Take a stream apart and make sure that it belongs to this bundle."""
+        parts = container.unpack(bytes(data))
+        if parts.fingerprint != self.bundle.fingerprint:
+            raise StreamError(
+                f"stream was written by another bundle: found fingerprint "
+                f"{parts.fingerprint.hex()}, expected {self.bundle.fingerprint.hex()} "
+                f"({self.bundle.manifest.name}); decode it with its own bundle"
+            )
+        if len(parts.chunks) != len(self.bundle.manifest.chunks):
+            raise StreamError(
+                f"stream has the wrong chunks: found {len(parts.chunks)}, expected "
+                f"{len(self.bundle.manifest.chunks)}; decode it with its own bundle"
+            )
+        return parts
+
+    def _decode(self, parts: Stream, route: Route) -> np.ndarray:
+        names = [chunk.name for chunk in self.bundle.manifest.chunks]
+        run = routes.Run(parts.width, parts.height, parts.padding, parts.form)
+        run.chunks = dict(zip(names, parts.chunks, strict=True))
+        routes.execute(route, run, self._machine)
+        if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:
+            raise DesyncError(
+                f"decoded symbols differ from the encoder's: found CRC-32 {run.symbol_crc:08x}, "
+                f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
+                "device, decode it there or write it again with this runtime"
+            )
+        self.timeline = run.timeline
+        picture: np.ndarray = run.values["picture"]
+        return picture
+
+
+def load(
+    bundle: str | Path, backend: str = "ort", device: str = "cpu", threads: int | None = None
+) -> Codec:
+    """Open a bundle for use.
+
+    bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
+    `latentsr.backends.BACKENDS`. threads: for the engines, None leaves it to the library.
+    Raises BundleError, BackendError, UsageError.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
+    return Codec(Bundle(bundle), backend, EngineOptions(device, threads))

@@ -1,0 +1,57 @@
+"""CompressAI's strings in and out of the container.
+
+CompressAI's ``compress()`` returns ``{"strings": [[y], [z]], "shape": (h, w)}`` for one picture
+(a factorized prior: ``[[y]]``); `shape` is the grid of the last latent listed. The strings are
+in the ``compressai`` form of the coder, so they go into our container unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latentsr.bundle import Bundle
+from latentsr.errors import UsageError
+from latentsr.stream import Padding, Stream, pack
+
+
+def from_compressai(
+    bundle: Bundle,
+    strings: Sequence[Sequence[bytes]],
+    shape: Sequence[int],
+    size: tuple[int, int] | None = None,
+    padding: Padding | None = None,
+) -> bytes:
+    """Wrap what CompressAI's ``compress()`` returned for one picture.
+
+    size: (width, height) of the picture before padding; None means all of the padded picture.
+    padding: samples added on each side; None means to the right and below, up to `shape`.
+    Raises UsageError where counts or sizes do not fit the bundle.
+    """
+    chunks = bundle.manifest.chunks
+    if len(strings) != len(chunks) or any(len(batch) != 1 for batch in strings):
+        raise UsageError(
+            f"strings do not fit the bundle: found {[len(batch) for batch in strings]}, expected "
+            f"{len(chunks)} lists of one string each; pass one picture of the same codec"
+        )
+    # CompressAI lists y before z; `shape` is the grid of z, or of y where there is no z.
+    stride = chunks[0].stride
+    height, width = int(shape[0]) * stride, int(shape[1]) * stride
+    if size is None:
+        size = (width, height)
+    if padding is None:
+        padding = Padding(right=width - size[0], bottom=height - size[1])
+    found = (size[0] + padding.left + padding.right, size[1] + padding.top + padding.bottom)
+    if found != (width, height) or not all(0 <= side <= 255 for side in padding):
+        raise UsageError(
+            f"size and padding do not fit the latent: found {found[0]}x{found[1]} padded by "
+            f"{tuple(padding)}, expected {width}x{height} and 0..255 on each side"
+        )
+    ordered = tuple(bytes(batch[0]) for batch in reversed(strings))
+    return pack(Stream(*size, padding, bundle.fingerprint, ordered))
+
+
+def to_compressai(bundle: Bundle, stream: Stream) -> tuple[list[list[bytes]], tuple[int, int]]:
+    """Strings and shape for CompressAI's ``decompress()``; the picture it makes is padded."""
+    stride = bundle.manifest.chunks[0].stride
+    height, width = stream.padded_size
+    return [[chunk] for chunk in reversed(stream.chunks)], (height // stride, width // stride)

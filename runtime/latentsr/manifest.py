@@ -1,0 +1,219 @@
+"""The bundle's manifest: what `manifest.json` holds, read with every field checked.
+
+``manifest.json`` is one JSON object::
+
+    format          "latentsr-bundle"
+    format_version  1; a reader refuses a greater one
+    name            name of the bundle
+    codec           {family, channels: [N, M], multiple}; pictures are padded to `multiple`
+    files           {path: {sha256, bytes}} for every file of the bundle but the manifest
+    graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, ...}}
+    entropy         {graphs: [names], chunks: [{name, model, channels, stride}]}
+    routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
+    created_by      versions of what wrote the bundle
+    source          where the weights came from: {file, sha256} for each checkpoint
+
+`macs_per_position` are multiply-accumulates for each position (row, column) of the first input.
+Steps are described in `latentsr.pipeline.routes`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from latentsr.errors import BundleError
+
+FORMAT = "latentsr-bundle"
+FORMAT_VERSION = 1
+MODELS = ("factorized", "gaussian")
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the bundle: hexadecimal SHA-256 and size in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One engine graph: NCHW float32 inputs and outputs by name, cost and checks."""
+
+    file: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    macs_per_position: float
+    precision: str
+    parity: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One entropy-coded latent: its model, channel count and stride against the picture."""
+
+    name: str
+    model: str
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """A list of steps; `scale` is the output's size against the coded picture."""
+
+    kind: str
+    scale: int
+    steps: tuple[Mapping[str, Any], ...]
+    about: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest; `raw` is the JSON object it came from."""
+
+    name: str
+    family: str
+    multiple: int
+    files: Mapping[str, File]
+    graphs: Mapping[str, Graph]
+    entropy_graphs: tuple[str, ...]
+    chunks: tuple[Chunk, ...]
+    routes: Mapping[str, Route]
+    raw: Mapping[str, Any]
+
+
+class _Reader:
+    """Typed access to untrusted JSON; each failure names the place in the manifest."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise BundleError(f"manifest is malformed at {where}: found {value!r}, expected object")
+        self.value, self.where = value, where
+
+    def get(self, key: str, kind: type, default: object = None) -> Any:
+        value = self.value.get(key, default)
+        wrong_bool = isinstance(value, bool) and kind is not bool
+        if not isinstance(value, kind) or wrong_bool:
+            raise self.fault(key, kind.__name__)
+        return value
+
+    def fault(self, key: str, expected: str) -> BundleError:
+        found = repr(self.value.get(key))[:60]
+        return BundleError(
+            f"manifest is malformed at {self.where}.{key}: found {found}, expected {expected}; "
+            "export the bundle again"
+        )
+
+    def whole(self, key: str, low: int, high: int) -> int:
+        value = self.get(key, int)
+        if not low <= value <= high:
+            raise self.fault(key, f"{low}..{high}")
+        return int(value)
+
+    def names(self, key: str) -> tuple[str, ...]:
+        value = self.get(key, list)
+        if not all(isinstance(item, str) and item for item in value):
+            raise self.fault(key, "list of names")
+        return tuple(value)
+
+    def children(self, key: str) -> dict[str, _Reader]:
+        items = self.get(key, dict).items()
+        return {name: _Reader(item, f"{self.where}.{key}.{name}") for name, item in items}
+
+
+def parse(text: str | bytes) -> Manifest:
+    """Check a manifest's text and return it; BundleError names the first fault."""
+    try:
+        root = _Reader(json.loads(text), "manifest")
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"manifest is not JSON: found {error}, expected one object; export the bundle again"
+        ) from None
+    if root.value.get("format") != FORMAT:
+        raise BundleError(
+            f"not a bundle manifest: found format {root.value.get('format')!r}, "
+            f"expected {FORMAT!r}; pass a folder that `latentsr export` wrote"
+        )
+    version = root.get("format_version", int)
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"bundle of a newer format: found format_version {version}, expected at most "
+            f"{FORMAT_VERSION}; update latentsr"
+        )
+    return _manifest(root)
+
+
+def _manifest(root: _Reader) -> Manifest:
+    codec = _Reader(root.get("codec", dict), "manifest.codec")
+    entropy = _Reader(root.get("entropy", dict), "manifest.entropy")
+    files = {name: _file(name, item) for name, item in root.children("files").items()}
+    graphs = {name: _graph(item, files) for name, item in root.children("graphs").items()}
+    chunks = tuple(
+        _chunk(_Reader(item, f"manifest.entropy.chunks[{i}]"))
+        for i, item in enumerate(entropy.get("chunks", list))
+    )
+    if not chunks or len({chunk.name for chunk in chunks}) != len(chunks):
+        raise entropy.fault("chunks", "at least one chunk, names all different")
+    entropy_graphs = entropy.names("graphs")
+    if not set(entropy_graphs) <= set(graphs):
+        raise entropy.fault("graphs", f"names among {sorted(graphs)}")
+    return Manifest(
+        name=root.get("name", str),
+        family=codec.get("family", str),
+        multiple=codec.whole("multiple", 1, 256),
+        files=files,
+        graphs=graphs,
+        entropy_graphs=entropy_graphs,
+        chunks=chunks,
+        routes={name: _route(item) for name, item in root.children("routes").items()},
+        raw=root.value,
+    )
+
+
+def _file(name: str, item: _Reader) -> File:
+    # Names come from outside: a path that climbs out of the folder must never be opened.
+    if not _PATH.fullmatch(name):
+        raise BundleError(
+            f"manifest names an unsafe file: found {name!r}, expected a plain relative path; "
+            "do not use this bundle"
+        )
+    sha256 = item.get("sha256", str)
+    if not _HASH.fullmatch(sha256):
+        raise item.fault("sha256", "64 hexadecimal digits")
+    return File(sha256, item.whole("bytes", 0, 1 << 40))
+
+
+def _graph(item: _Reader, files: Mapping[str, File]) -> Graph:
+    file = item.get("file", str)
+    if file not in files:
+        raise item.fault("file", "a name listed in manifest.files")
+    macs = item.value.get("macs_per_position")
+    if isinstance(macs, bool) or not isinstance(macs, (int, float)) or not 0 <= macs < 1e15:
+        raise item.fault("macs_per_position", "a number >= 0")
+    precision = item.get("precision", str)
+    inputs, outputs = item.names("inputs"), item.names("outputs")
+    return Graph(file, inputs, outputs, float(macs), precision, item.get("parity", dict, {}))
+
+
+def _chunk(item: _Reader) -> Chunk:
+    if item.get("model", str) not in MODELS:
+        raise item.fault("model", f"one of {', '.join(MODELS)}")
+    channels, stride = item.whole("channels", 1, 1 << 16), item.whole("stride", 1, 256)
+    return Chunk(item.get("name", str), item.value["model"], channels, stride)
+
+
+def _route(item: _Reader) -> Route:
+    if item.get("kind", str) not in ("encode", "decode"):
+        raise item.fault("kind", "encode or decode")
+    steps = item.get("steps", list)
+    if not steps or not all(isinstance(step, dict) for step in steps):
+        raise item.fault("steps", "a list of steps")
+    scale = item.whole("scale", 1, 64)
+    return Route(item.value["kind"], scale, tuple(steps), item.get("about", str, ""))

@@ -1,0 +1,199 @@
+"""Routes: a route is a list of steps, a step is a JSON object, and this file runs them.
+
+Steps work on named values. An encode route starts with ``picture`` (uint8 HWC); a decode route
+starts with nothing but the stream and ends by setting ``picture``. The steps::
+
+    {"op": "graph", "graph": G, "in": [values], "out": [values]}     run an engine, by position
+    {"op": "entropy_encode", "chunk": C, "in": v, "out": v_hat, "scales": s, "means": m}
+    {"op": "entropy_decode", "chunk": C, "out": v_hat, "scales": s, "means": m}
+    {"op": "pad", "in": picture, "out": x}            uint8 HWC → float32 NCHW 0..1, edge-padded
+    {"op": "crop", "in": x, "out": x, "scale": k}     remove k times the padding, float32 NCHW
+    {"op": "clamp", "in": x, "out": x}                limit to 0..1
+    {"op": "picture", "in": x, "out": picture}        float32 NCHW 0..1 → uint8 HWC, rounded
+    {"op": "resize", "in": picture, "out": picture, "scale": k, "filter": "bicubic"}
+
+`scales` belongs to gaussian chunks, `means` is optional. Unknown steps, graphs, chunks and values
+are refused before anything runs. A new system is a new list of steps, not a new branch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from latentsr.backends.base import Engine
+from latentsr.bundle import Bundle
+from latentsr.errors import BundleError, StreamError
+from latentsr.manifest import Route
+from latentsr.pipeline import image_steps
+from latentsr.pipeline.entropy_step import EntropyModel
+from latentsr.stream import Padding
+from latentsr.timing import Stage, Timeline
+
+Step = Mapping[str, Any]
+
+
+@dataclass
+class Run:
+    """One call of a route: the picture's geometry, the named values, what was coded, the times."""
+
+    width: int
+    height: int
+    padding: Padding
+    form: str = "compressai"
+    values: dict[str, Any] = field(default_factory=dict)
+    chunks: dict[str, bytes] = field(default_factory=dict)
+    symbol_crc: int = 0
+    timeline: Timeline = field(default_factory=Timeline)
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """Height and width after padding."""
+        pad = self.padding
+        return self.height + pad.top + pad.bottom, self.width + pad.left + pad.right
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What steps run on: the bundle, its entropy models, and engines by graph name."""
+
+    bundle: Bundle
+    entropy: Mapping[str, EntropyModel]
+    engine: Callable[[str], Engine]
+
+
+def execute(route: Route, run: Run, machine: Machine) -> None:
+    """Run all steps in order; leaves results in `run`."""
+    for step in route.steps:
+        kind, name = describe(step)
+        with run.timeline.stage(name, kind) as stage:
+            STEPS[step["op"]][1](step, run, machine, stage)
+
+
+def describe(step: Step) -> tuple[str, str]:
+    """Kind and stage name of a step."""
+    kind = STEPS[step["op"]][0]
+    subject = step.get("graph") or step.get("chunk")
+    if step["op"] == "graph":
+        return kind, str(subject)
+    return kind, f"{step['op']} {subject}" if subject else str(step["op"])
+
+
+def check(name: str, route: Route, bundle: Bundle) -> None:
+    """Raise BundleError where a route names an unknown step, graph, chunk or value."""
+    known = {"picture"} if route.kind == "encode" else set()
+    chunks = {chunk.name for chunk in bundle.manifest.chunks}
+    for number, step in enumerate(route.steps):
+        fault = _fault(step, known, bundle, chunks)
+        if fault:
+            raise BundleError(
+                f"route {name}, step {number} is wrong: found {dict(step)}, expected {fault}; "
+                "export the bundle again"
+            )
+        known |= set(_outputs(step))
+    if route.kind == "decode" and "picture" not in known:
+        raise BundleError(f"route {name} makes no picture: expected a step with out 'picture'")
+
+
+def _fault(step: Step, known: set[str], bundle: Bundle, chunks: set[str]) -> str | None:
+    op = step.get("op")
+    if not isinstance(op, str) or op not in STEPS:
+        return f"an op among {', '.join(STEPS)}"
+    if op == "graph":
+        graph = bundle.manifest.graphs.get(str(step.get("graph")))
+        if graph is None:
+            return f"a graph among {', '.join(bundle.manifest.graphs)}"
+        if not _is_names(step, "in", len(graph.inputs)) or not _is_names(
+            step, "out", len(graph.outputs)
+        ):
+            return f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
+    if op.startswith("entropy") and step.get("chunk") not in chunks:
+        return f"a chunk among {', '.join(sorted(chunks))}"
+    scale = step.get("scale", 1)
+    if not isinstance(scale, int) or not 1 <= scale <= 64:
+        return "a scale of 1..64"
+    if op == "resize" and step.get("filter") not in image_steps.FILTERS:
+        return f"a filter among {', '.join(image_steps.FILTERS)}"
+    if not all(isinstance(v, str) for v in (*_inputs(step), *_outputs(step))):
+        return "values given by name"
+    missing = set(_inputs(step)) - known
+    return f"values made by earlier steps, not {sorted(missing)}" if missing else None
+
+
+def _is_names(step: Step, key: str, count: int) -> bool:
+    names = step.get(key)
+    return isinstance(names, list) and len(names) == count
+
+
+def _inputs(step: Step) -> list[Any]:
+    names = [step[key] for key in ("scales", "means") if step.get(key) is not None]
+    if step["op"] == "graph":
+        return names + list(step["in"])
+    return names if step["op"] == "entropy_decode" else [*names, step.get("in")]
+
+
+def _outputs(step: Step) -> list[Any]:
+    return list(step["out"]) if step["op"] == "graph" else [step.get("out")]
+
+
+def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+    graph = machine.bundle.manifest.graphs[step["graph"]]
+    engine = machine.engine(step["graph"])
+    inputs = {n: run.values[v] for n, v in zip(graph.inputs, step["in"], strict=True)}
+    first = inputs[graph.inputs[0]]
+    stage.macs = round(graph.macs_per_position * first.shape[-1] * first.shape[-2])
+    outputs = engine.run(inputs)
+    missing = set(graph.outputs) - set(outputs)
+    if missing:
+        raise BundleError(f"graph {step['graph']} lacks outputs {sorted(missing)}; export again")
+    for name, value in zip(graph.outputs, step["out"], strict=True):
+        run.values[value] = outputs[name]
+
+
+def _given(step: Step, key: str, run: Run) -> np.ndarray | None:
+    return run.values[step[key]] if step.get(key) is not None else None
+
+
+def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+    del stage
+    model = machine.entropy[step["chunk"]]
+    scales, means = _given(step, "scales", run), _given(step, "means", run)
+    data, latent, crc = model.encode(run.values[step["in"]], scales, means, run.form)
+    run.chunks[step["chunk"]] = data
+    run.values[step["out"]] = latent
+    run.symbol_crc = model.crc(crc, run.symbol_crc)
+
+
+def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+    del stage
+    model = machine.entropy[step["chunk"]]
+    if step["chunk"] not in run.chunks:
+        raise StreamError(f"stream lacks chunk {step['chunk']}; decode with its own bundle")
+    scales, means = _given(step, "scales", run), _given(step, "means", run)
+    data = run.chunks[step["chunk"]]
+    latent, symbols = model.decode(data, run.padded_size, scales, means, run.form)
+    run.values[step["out"]] = latent
+    run.symbol_crc = model.crc(symbols, run.symbol_crc)
+
+
+def _image(function: Callable[..., np.ndarray]) -> Callable[[Step, Run, Machine, Stage], None]:
+    def apply(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+        del machine, stage
+        run.values[step["out"]] = function(run.values[step["in"]], run, step)
+
+    return apply
+
+
+STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
+    "graph": ("engine", _graph),
+    "entropy_encode": ("entropy", _entropy_encode),
+    "entropy_decode": ("entropy", _entropy_decode),
+    "pad": ("image", _image(image_steps.pad)),
+    "crop": ("image", _image(image_steps.crop)),
+    "clamp": ("image", _image(image_steps.clamp)),
+    "picture": ("image", _image(image_steps.picture)),
+    "resize": ("image", _image(image_steps.resize)),
+}
