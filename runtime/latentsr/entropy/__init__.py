@@ -1,0 +1,9 @@
+"""Entropy coding: quantised distributions in, bytes out, and back without a doubt.
+
+Read `reference` to learn the format, `tables` for what a distribution is, and use `coder`.
+"""
+
+from latentsr.entropy.coder import Coder, scale_indexes
+from latentsr.entropy.tables import Tables
+
+__all__ = ["Coder", "Tables", "scale_indexes"]

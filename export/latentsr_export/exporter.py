@@ -1,0 +1,157 @@
+"""The exporter's whole contract: checkpoints in, one checked bundle out.
+
+load → recognise → take apart → trace → parity → pack. Needs torch, compressai and onnx.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+import latentsr
+from latentsr.bundle import DEMO, Bundle
+from latentsr.errors import CheckpointError
+from latentsr.image import to_rgb8
+from latentsr_export.checkpoint import load_state, source_hash
+from latentsr_export.parity import check_parity
+from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.pack import write_bundle
+from latentsr_export.pixel_sr import load_pixel_sr
+from latentsr_export.registry import find_codec, find_latent_sr
+from latentsr_export.routes import make_routes
+from latentsr_export.trace import count_macs, describe, trace
+from latentsr_export.zoo import is_zoo_name, load_zoo
+
+Progress = Callable[[str], None]
+_PICTURE = DEMO.parent / "coffee.png"
+
+
+def export(
+    checkpoint: str | Path,
+    output: str | Path,
+    latent_sr: str | Path | None = None,
+    pixel_sr: str | Path | None = None,
+    pictures: Sequence[str | Path] | None = None,
+    progress: Progress = lambda text: None,
+) -> Bundle:
+    """Write a bundle from trained checkpoints.
+
+    checkpoint: file with a codec's state dict, or ``compressai:ARCHITECTURE/METRIC/QUALITY``.
+    latent_sr, pixel_sr: files with SR networks; each adds a route. pictures: for the parity
+    check, by default crops of the shipped picture. progress: called with a line per step.
+    Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
+    """
+    output = Path(output)
+    parts = _codec(checkpoint, progress)
+    specs = dict(parts.graphs)
+    scales: dict[str, int] = {}
+    if latent_sr is not None:
+        specs["latent_sr"] = _latent_sr(Path(latent_sr), parts)
+        scales["latent"] = 4
+    if pixel_sr is not None:
+        network = load_pixel_sr(pixel_sr)
+        specs["pixel_sr"] = GraphSpec(network.module, ("x",), ("hr",), 3, 1, "synthesis")
+        scales["pixel"] = network.scale
+    graphs = {}
+    for name, spec in specs.items():
+        progress(f"tracing {name}")
+        graphs[name] = trace(name, spec)
+    progress("checking parity against torch")
+    parity = check_parity(specs, graphs, _parity_pictures(pictures), parts.multiple)
+    manifest = _manifest(output.stem, parts, specs, graphs, parity, scales)
+    manifest["source"] = _sources(codec=checkpoint, latent_sr=latent_sr, pixel_sr=pixel_sr)
+    progress("writing the bundle")
+    return write_bundle(output, manifest, graphs, parts.tensors)
+
+
+def _codec(checkpoint: str | Path, progress: Progress) -> CodecParts:
+    progress(f"loading {checkpoint}")
+    state = load_zoo(str(checkpoint)) if is_zoo_name(checkpoint) else load_state(checkpoint)
+    family = find_codec(state, str(checkpoint))
+    try:
+        network = family.build(state)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"weights do not fit {family.NAME}: found {str(error).splitlines()[-1].strip()[:200]}, "
+            "expected CompressAI's names and shapes; save the model's own state_dict()"
+        ) from None
+    _ready(network)
+    return family.parts(network)
+
+
+def _ready(network: nn.Module) -> None:
+    """Evaluation mode, and entropy tables made if the checkpoint was saved without update()."""
+    network.eval()
+    model: Any = network
+    bottleneck_empty = model.entropy_bottleneck._quantized_cdf.numel() == 0
+    conditional = getattr(model, "gaussian_conditional", None)
+    if bottleneck_empty or (conditional is not None and conditional._quantized_cdf.numel() == 0):
+        model.update(force=True)
+
+
+def _latent_sr(path: Path, parts: CodecParts) -> GraphSpec:
+    state = load_state(path)
+    network = find_latent_sr(state, str(path)).from_state_dict(state).eval()
+    channels = parts.channels[1]
+    if network.latent_channels != channels:
+        raise CheckpointError(
+            f"latent SR decoder does not fit the codec: found {network.latent_channels} input "
+            f"channels in {path}, expected {channels}; train it on this codec's latent"
+        )
+    return GraphSpec(network, ("y_hat",), ("hr",), channels, 16, "analysis", True)
+
+
+def _parity_pictures(pictures: Sequence[str | Path] | None) -> list[np.ndarray]:
+    if pictures:
+        return [to_rgb8(path) for path in pictures]
+    whole = to_rgb8(_PICTURE)
+    return [whole[100:228, 160:352], whole[:384:2, 256:512:2]]
+
+
+def _manifest(
+    name: str,
+    parts: CodecParts,
+    specs: dict[str, GraphSpec],
+    graphs: dict[str, bytes],
+    parity: dict[str, Any],
+    scales: dict[str, int],
+) -> dict[str, Any]:
+    listed = {
+        key: {
+            "file": f"graphs/{key}.onnx", "inputs": list(spec.inputs),
+            "outputs": list(spec.outputs), "channels": spec.channels, "stride": spec.stride,
+            "precision": "fp32", "macs_per_position": count_macs(graphs[key], spec.channels),
+            **describe(graphs[key]), "parity": {"torch": parity[key]},
+        }
+        for key, spec in specs.items()
+    }  # fmt: skip
+    n, m = parts.channels
+    return {
+        "name": name,
+        "codec": {"family": parts.family, "channels": [n, m], "multiple": parts.multiple},
+        "graphs": listed,
+        "entropy": {"graphs": list(parts.entropy_graphs), "chunks": list(parts.chunks)},
+        "routes": make_routes(parts, scales),
+        "created_by": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "compressai", "onnx", "onnxruntime", "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"latentsr": latentsr.__version__, **found}
+
+
+def _sources(**checkpoints: str | Path | None) -> dict[str, Any]:
+    listed = {}
+    for role, path in checkpoints.items():
+        if path is not None and is_zoo_name(path):
+            listed[role] = {"zoo": str(path)}
+        elif path is not None:
+            listed[role] = {"file": Path(path).name, "sha256": source_hash(path)}
+    return listed

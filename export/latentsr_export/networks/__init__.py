@@ -1,0 +1,1 @@
+"""Networks that the exporter knows, one family a file."""

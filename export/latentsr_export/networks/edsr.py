@@ -1,0 +1,158 @@
+"""EDSR, the pixel super-resolution network with the key names of the public EDSR-PyTorch files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from latentsr.errors import CheckpointError
+from latentsr_export.networks.shapes import check_shape, count_blocks, load_strictly
+
+# Upsampler layouts: scale -> ratio of each pixel-shuffle stage.
+STAGES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+
+
+class ResBlock(nn.Module):
+    """Convolution, ReLU, convolution, added to the input times `res_scale`."""
+
+    def __init__(self, features: int, res_scale: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(features, features, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(features, features, 3, padding=1),
+        )
+        self.res_scale = res_scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of the shape of `x`."""
+        residual = self.body(x)
+        if self.res_scale != 1.0:
+            residual = residual * self.res_scale
+        return x + residual
+
+
+class EDSR(nn.Module):
+    """RGB (N, 3, H, W) in 0..1 to RGB (N, 3, scale*H, scale*W) in about 0..1 (not clamped).
+
+    With `mean_shift` the network works, as the public weights do, on 0..255 values with a mean
+    taken off; the shift and the factor 255 are applied here, so callers see 0..1 either way.
+    The residual scale is not stored in checkpoints: as in the paper it is 0.1 for the wide
+    network (256 features) and 1 otherwise.
+    """
+
+    NAME = "edsr"
+    KIND = "pixel_sr"
+
+    def __init__(
+        self, features: int = 64, blocks: int = 16, scale: int = 4, mean_shift: bool = False
+    ) -> None:
+        super().__init__()
+        self.features, self.blocks, self.scale, self.mean_shift = features, blocks, scale, mean_shift
+        res_scale = 0.1 if features == 256 else 1.0
+        if mean_shift:
+            self.sub_mean = nn.Conv2d(3, 3, 1)
+            self.add_mean = nn.Conv2d(3, 3, 1)
+        self.head = nn.Sequential(nn.Conv2d(3, features, 3, padding=1))
+        body: list[nn.Module] = [ResBlock(features, res_scale) for _ in range(blocks)]
+        self.body = nn.Sequential(*body, nn.Conv2d(features, features, 3, padding=1))
+        upsampler: list[nn.Module] = []
+        for ratio in STAGES[scale]:
+            upsampler.append(nn.Conv2d(features, features * ratio * ratio, 3, padding=1))
+            upsampler.append(nn.PixelShuffle(ratio))
+        self.tail = nn.Sequential(
+            nn.Sequential(*upsampler), nn.Conv2d(features, 3, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upscaled picture; see the class for shapes and ranges."""
+        if self.mean_shift:
+            x = self.sub_mean(x * 255.0)
+        x = self.head(x)
+        x = self.tail(self.body(x) + x)
+        if self.mean_shift:
+            x = self.add_mean(x) * (1.0 / 255.0)
+        return x
+
+    @staticmethod
+    def detect(state: Mapping[str, Tensor]) -> bool:
+        """Whether the keys are those of an EDSR checkpoint."""
+        needed = ("head.0.weight", "body.0.body.0.weight", "body.0.body.2.weight", "tail.1.weight")
+        return all(key in state for key in needed)
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> EDSR:
+        """Network in eval mode with sizes deduced from `state`; CheckpointError if inconsistent."""
+        head = check_shape(state, "head.0.weight", (None, 3, 3, 3))
+        features = int(head.shape[0])
+        blocks = count_blocks(state, "body.{}.body.0.weight")
+        network = cls(features, blocks, _scale(state, features), "sub_mean.weight" in state)
+        return load_strictly(network, state).eval()
+
+
+def initialise_as_bilinear(network: EDSR) -> None:
+    """Make an untrained network of range 0..1 start as two-stage bilinear upscaling.
+
+    Three feature channels carry the picture through; the others start as usual but with little
+    weight in the sums. Training then begins near the quality of plain resizing, which saves the
+    first thousands of steps, and the architecture keeps its public form.
+    """
+    with torch.no_grad():
+        _pass_through(network.head[0])
+        for block in list(network.body)[:-1]:
+            block.body[2].weight.mul_(0.1)
+            block.body[2].bias.zero_()
+        network.body[-1].weight.mul_(0.1)
+        network.body[-1].bias.zero_()
+        for layer in network.tail[0]:
+            if isinstance(layer, nn.Conv2d):
+                ratio = math.isqrt(layer.out_channels // layer.in_channels)
+                _bilinear(layer, ratio)
+        network.tail[1].weight.mul_(0.1)
+        _pass_through(network.tail[1])
+
+
+def _pass_through(layer: nn.Conv2d) -> None:
+    """Copy input channels 0..2 to output channels 0..2; other outputs keep their weights."""
+    for channel in range(3):
+        layer.weight[channel, :3].zero_()
+        layer.weight[channel, channel, 1, 1] = 1.0
+        layer.bias[channel] = 0.0
+
+
+def _bilinear(layer: nn.Conv2d, ratio: int) -> None:
+    """Make channels 0..2 of a pixel-shuffle stage interpolate linearly (centres aligned)."""
+    for sub_row in range(ratio):
+        for sub_column in range(ratio):
+            rows, columns = _taps(sub_row, ratio), _taps(sub_column, ratio)
+            for channel in range(3):
+                out = channel * ratio * ratio + sub_row * ratio + sub_column
+                layer.weight[out].zero_()
+                layer.weight[out, channel] = torch.outer(rows, columns)
+                layer.bias[out] = 0.0
+
+
+def _taps(phase: int, ratio: int) -> Tensor:
+    offset = (phase + 0.5) / ratio - 0.5  # of the sub-pixel's centre, in input pixels
+    return torch.tensor([max(-offset, 0.0), 1.0 - abs(offset), max(offset, 0.0)])
+
+
+def _scale(state: Mapping[str, Tensor], features: int) -> int:
+    """Upscaling factor from the pixel-shuffle stages."""
+    ratios = []
+    while f"tail.0.{2 * len(ratios)}.weight" in state:
+        key = f"tail.0.{2 * len(ratios)}.weight"
+        weight = check_shape(state, key, (None, features, 3, 3))
+        ratio = math.isqrt(int(weight.shape[0]) // features)
+        check_shape(state, key, (features * ratio * ratio, features, 3, 3))
+        ratios.append(ratio)
+    for scale, stages in STAGES.items():
+        if stages == tuple(ratios):
+            return scale
+    raise CheckpointError(
+        f"EDSR upsampler not understood: found pixel-shuffle stages {ratios}, expected one of "
+        f"{[list(s) for s in STAGES.values()]}"
+    )

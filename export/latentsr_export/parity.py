@@ -1,0 +1,105 @@
+"""Parity: every written graph against torch on real pictures, through the runtime's own backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from latentsr.backends import get_backend
+from latentsr.backends.base import EngineOptions
+from latentsr.errors import ExportError
+from latentsr_export.parts import GraphSpec
+
+# Two float32 libraries sum a few thousand terms in another order: relative 1e-4 is far above what
+# was seen (1e-6), and far below what a wrong operator makes.
+TOLERANCE = 1e-4
+
+Table = dict[str, dict[str, dict[str, float]]]
+
+
+def check_parity(
+    specs: Mapping[str, GraphSpec],
+    graphs: Mapping[str, bytes],
+    pictures: Sequence[np.ndarray],
+    multiple: int,
+) -> Table:
+    """Maximum and mean difference of each output of each graph over all pictures.
+
+    pictures: uint8 (H, W, 3), cropped to `multiple`. Returns, for each graph and output,
+    {max_abs, mean_abs, peak}: largest and mean difference, and largest magnitude in torch.
+    Raises ExportError where a difference exceeds 1e-4 of the peak.
+    """
+    backend, options = get_backend("ort"), EngineOptions()
+    engines = {name: backend.load(graphs[name], name, options) for name in specs}
+    table: Table = {name: {out: _zero() for out in spec.outputs} for name, spec in specs.items()}
+    for picture in pictures:
+        values = {"picture": _tensor(picture, multiple)}
+        for name in order(specs):
+            spec = specs[name]
+            x = values[spec.feed]
+            x = torch.round(x) if spec.rounded else x
+            if spec.feed == "synthesis":
+                x = x.clamp(0, 1)
+            with torch.no_grad():
+                made = spec.module(x)
+            expected = made if isinstance(made, tuple) else (made,)
+            values[name] = expected[0]
+            found = engines[name].run({spec.inputs[0]: x.numpy()})
+            for port, tensor in zip(spec.outputs, expected, strict=True):
+                _compare(table[name][port], found[port], tensor.numpy())
+    return _finished(table, len(pictures))
+
+
+def order(specs: Mapping[str, GraphSpec]) -> list[str]:
+    """Graph names such that each stands after the one that feeds it."""
+    done: list[str] = []
+    while len(done) < len(specs):
+        ready = [
+            name
+            for name, spec in specs.items()
+            if name not in done and (spec.feed == "picture" or spec.feed in done)
+        ]
+        if not ready:
+            raise ExportError(f"graphs feed each other in a circle: {sorted(specs)}")
+        done += ready
+    return done
+
+
+def _zero() -> dict[str, float]:
+    return {"max_abs": 0.0, "mean_abs": 0.0, "peak": 0.0}
+
+
+def _tensor(picture: np.ndarray, multiple: int) -> torch.Tensor:
+    height, width = (side - side % multiple for side in picture.shape[:2])
+    planes = np.ascontiguousarray(picture[:height, :width].transpose(2, 0, 1))
+    return torch.from_numpy(planes)[None].float() / 255
+
+
+def _compare(entry: dict[str, float], found: np.ndarray, expected: np.ndarray) -> None:
+    if found.shape != expected.shape:
+        raise ExportError(
+            f"graph output has the wrong shape: found {found.shape}, expected {expected.shape}; "
+            "the network cannot be traced with dynamic height and width"
+        )
+    difference = np.abs(found - expected)
+    entry["max_abs"] = max(entry["max_abs"], float(difference.max()))
+    entry["mean_abs"] += float(difference.mean())
+    entry["peak"] = max(entry["peak"], float(np.abs(expected).max()))
+
+
+def _finished(table: Table, count: int) -> Table:
+    for name, ports in table.items():
+        for port, entry in ports.items():
+            entry["mean_abs"] /= count
+            # `not <=` also catches NaN.
+            if not entry["max_abs"] <= TOLERANCE * max(entry["peak"], 1.0):
+                raise ExportError(
+                    f"graph {name} differs from torch: found {entry['max_abs']:.3g} at output "
+                    f"{port}, expected at most {TOLERANCE * max(entry['peak'], 1.0):.3g}; "
+                    "report the network"
+                )
+            for key in entry:
+                entry[key] = float(f"{entry[key]:.4g}")
+    return table

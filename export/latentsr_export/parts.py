@@ -1,0 +1,67 @@
+"""What a codec family hands to the exporter: its graphs, entropy tables and route steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+Step = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One graph to write.
+
+    module: takes one float32 NCHW input and returns `outputs` in order. channels and stride: of
+    the input; the stride is against the coded picture. feed: the graph whose first output, or
+    ``picture``, is the input, so that real pictures can be sent through; rounded: whether that
+    value is rounded on its way, as latents are.
+    """
+
+    module: nn.Module
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    channels: int
+    stride: int
+    feed: str
+    rounded: bool = False
+
+
+@dataclass(frozen=True)
+class CodecParts:
+    """A codec taken apart.
+
+    channels: (N, M). multiple: what picture sides are padded to. chunks: as in the manifest, in
+    decoding order. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps
+    that decode the chunks to ``y_hat``.
+    """
+
+    family: str
+    channels: tuple[int, int]
+    multiple: int
+    graphs: Mapping[str, GraphSpec]
+    entropy_graphs: tuple[str, ...]
+    chunks: tuple[dict[str, Any], ...]
+    tensors: Mapping[str, np.ndarray]
+    encode: tuple[Step, ...]
+    latent: tuple[Step, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CodecFamily(Protocol):
+    """One family of codecs: recognise a state dict, build the network, take it apart."""
+
+    NAME: str
+
+    def detect(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether the state dict's keys and shapes are this family's."""
+
+    def build(self, state: Mapping[str, Tensor]) -> nn.Module:
+        """The CompressAI network with these weights; (N, M) come from tensor shapes."""
+
+    def parts(self, network: nn.Module) -> CodecParts:
+        """Graphs, tables and steps of a network that `build` made."""

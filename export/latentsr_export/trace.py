@@ -1,0 +1,110 @@
+"""torch module → ONNX bytes: dynamic height and width, checked, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import onnx
+import torch
+from onnx import shape_inference
+
+from latentsr.errors import ExportError
+from latentsr_export.parts import GraphSpec
+
+OPSET = 17
+_TRACE_SIDE = {1: 64, 16: 8, 64: 4}
+
+
+def trace(name: str, spec: GraphSpec) -> bytes:
+    """Write one graph; ExportError where torch or ONNX's checker refuses it."""
+    # The tracing exporter writes flat Conv graphs without torch's own functions and metadata,
+    # which every engine reads; the newer exporter adds both.
+    side = _TRACE_SIDE.get(spec.stride, 16)
+    sample = torch.zeros(1, spec.channels, side, side + 2 * (spec.stride == 1))
+    axes = {port: {2: "h" if i == 0 else f"h{i}", 3: "w" if i == 0 else f"w{i}"}
+            for i, port in enumerate((*spec.inputs, *spec.outputs))}  # fmt: skip
+    buffer = io.BytesIO()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                spec.module.eval(), (sample,), buffer, dynamo=False, opset_version=OPSET,
+                input_names=list(spec.inputs), output_names=list(spec.outputs),
+                dynamic_axes=axes, do_constant_folding=True,
+            )  # fmt: skip
+        model = _tidy(onnx.load_from_string(buffer.getvalue()), name)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error)
+        raise ExportError(
+            f"graph {name} cannot be written: found {first}, expected a traceable network; "
+            "check the network file"
+        ) from error
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _tidy(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Drop what differs between machines or says nothing: paths in doc strings, version text."""
+    for node in model.graph.node:
+        node.doc_string = ""
+    model.graph.name = name
+    model.graph.doc_string = ""
+    model.producer_name, model.producer_version = "latentsr", ""
+    return model
+
+
+def count_macs(data: bytes, channels: int, side: int = 64) -> float:
+    """Multiply-accumulates per position of the graph's input, from Conv and ConvTranspose nodes.
+
+    data: an ONNX file with one input (1, channels, h, w). Counted at side x side, where all
+    strides divide; bias, activations and 1x1 products of tensors are not counted.
+    """
+    model = onnx.load_from_string(data)
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    for dim, value in zip(dims, (1, channels, side, side), strict=True):
+        dim.Clear()
+        dim.dim_value = value
+    model = shape_inference.infer_shapes(model, data_prop=True)
+    shapes = {
+        info.name: [d.dim_value for d in info.type.tensor_type.shape.dim]
+        for info in (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    }
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / (side * side)
+
+
+def _node_macs(
+    node: onnx.NodeProto, shapes: dict[str, list[int]], weights: dict[str, list[int]]
+) -> int:
+    if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:
+        return 0
+    kernel = weights[node.input[1]]
+    # Conv: each output position takes Cin/g · kh · kw per output channel. ConvTranspose: each
+    # input position gives Cout/g · kh · kw per input channel.
+    grid = shapes.get(node.output[0] if node.op_type == "Conv" else node.input[0], [])
+    if len(grid) != 4 or 0 in grid:
+        raise ExportError(f"MACs cannot be counted: shape of {node.name} is unknown, found {grid}")
+    area = kernel[0] * kernel[1] * kernel[2] * kernel[3]
+    return grid[2] * grid[3] * area
+
+
+def describe(data: bytes) -> dict[str, object]:
+    """Opset, node count by kind and parameter count of an ONNX file."""
+    model = onnx.load_from_string(data)
+    kinds: dict[str, int] = {}
+    for node in model.graph.node:
+        kinds[node.op_type] = kinds.get(node.op_type, 0) + 1
+    sizes = [_size(tensor) for tensor in model.graph.initializer]
+    return {"opset": model.opset_import[0].version, "nodes": dict(sorted(kinds.items())),
+            "parameters": sum(sizes)}  # fmt: skip
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    """Number of elements of an initializer that holds floats, else 0."""
+    if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
+        return 0
+    size = 1
+    for dim in tensor.dims:
+        size *= dim
+    return size

@@ -1,0 +1,1 @@
+"""Training recipes: small plain PyTorch programs that make the demo's weights again."""

@@ -1,0 +1,42 @@
+"""Types of the compiled module; kernels/bindings/module.cpp is its source."""
+
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Status(Enum):
+    """What a kernel found; kernels/include/latentsr/status.h says what each detail means."""
+
+    OK = 0
+    BAD_INDEX = 1
+    ODD_SIZE = 2
+    TRUNCATED = 3
+    TRAILING = 4
+    BAD_START = 5
+    BAD_END = 6
+    BAD_ESCAPE = 7
+    NOT_A_NUMBER = 8
+
+Outcome = tuple[Status, int, int]
+
+class CdfTables:
+    """Prepared distributions; ValueError when they are none."""
+
+    def __init__(
+        self, cdf: NDArray[np.int32], length: NDArray[np.int32], offset: NDArray[np.int32]
+    ) -> None: ...
+    def encode_compressai(
+        self, symbols: NDArray[np.int32], indexes: NDArray[np.integer]
+    ) -> tuple[Outcome, bytes]:
+        """Outcome and stream; flat arrays, indexes uint8 or int32."""
+
+    def decode_compressai(
+        self, data: NDArray[np.uint8], indexes: NDArray[np.integer], out: NDArray[np.int32]
+    ) -> Outcome:
+        """Fill `out`; flat arrays, indexes uint8 or int32."""
+
+def scale_indexes(
+    scales: NDArray[np.float32], thresholds: NDArray[np.float32], out: NDArray[np.uint8]
+) -> Outcome:
+    """Fill `out`; flat arrays."""
