@@ -14,7 +14,8 @@ Result scale_indexes(const float* scales, std::size_t count, const float* thresh
     std::size_t left = threshold_count;
     while (left > 1) {  // the answer lies in [base, base + left]
       const std::size_t half = left / 2;
-      base += base[half - 1] < scale ? half : 0;
+      // A product, not a choice: compilers turn the choice into a jump that is never foreseen.
+      base += half * static_cast<std::size_t>(base[half - 1] < scale);
       left -= half;
     }
     const bool above = left == 1 && *base < scale;

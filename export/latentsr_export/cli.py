@@ -1,0 +1,51 @@
+"""`latentsr export`: checkpoints → a bundle."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentsr.errors import ExportError
+
+
+def export(
+    checkpoint: Annotated[
+        str, typer.Argument(help="Codec checkpoint, or compressai:ARCHITECTURE/METRIC/QUALITY.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write, NAME.lsr.")],
+    latent_sr: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a latent SR decoder for this codec.")
+    ] = None,
+    pixel_sr: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a pixel SR network.")
+    ] = None,
+    picture: Annotated[
+        list[Path] | None, typer.Option(help="Picture for the parity check (repeatable).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
+) -> None:
+    """Export trained checkpoints to a bundle that the runtime runs without torch."""
+    try:
+        from latentsr_export.exporter import export as export_bundle
+    except ImportError as error:
+        raise ExportError(
+            f"exporter's libraries are missing: found no {error.name}, expected torch, compressai "
+            "and onnx; run: pip install 'latentsr[export]'"
+        ) from None
+
+    def progress(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    bundle = export_bundle(checkpoint, output, latent_sr, pixel_sr, picture, progress)
+    size = sum(file.size for file in bundle.manifest.files.values())
+    if as_json:
+        graphs = {n: dict(g.parity) for n, g in bundle.manifest.graphs.items()}
+        facts = {"bundle": str(bundle.path), "bytes": size, "family": bundle.manifest.family,
+                 "routes": list(bundle.manifest.routes), "parity": graphs}  # fmt: skip
+        typer.echo(json.dumps(facts, indent=1))
+    else:
+        typer.echo(f"{bundle.path}: {size} bytes ({bundle.manifest.family})")

@@ -1,0 +1,94 @@
+"""`latentsr inspect`: what a bundle or a stream holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latentsr.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from latentsr.bundle import Bundle
+
+
+def inspect(
+    path: Annotated[str, typer.Argument(help="Bundle folder, demo, or a stream file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print a bundle's codec, graphs, parity and routes, or a stream's header."""
+    from latentsr.bundle import Bundle
+    from latentsr.files import read_stream
+
+    if Path(path).is_file() and Path(path).name != "manifest.json":
+        facts = _stream_facts(read_stream(Path(path)))
+        typer.echo(json.dumps(facts, indent=1) if as_json else _lines(facts))
+        return
+    folder = Path(path).parent if Path(path).name == "manifest.json" else path
+    bundle = Bundle(folder)
+    for name in bundle.manifest.files:
+        bundle.read(name)
+    if as_json:
+        raw = {**bundle.manifest.raw, "fingerprint": bundle.fingerprint.hex()}
+        typer.echo(json.dumps(raw, indent=1))
+    else:
+        _print_bundle(bundle)
+
+
+def _stream_facts(data: bytes) -> dict[str, Any]:
+    from latentsr.stream import unpack
+
+    stream = unpack(data)
+    return {
+        "size": f"{stream.width}x{stream.height}",
+        "padding": list(stream.padding),
+        "form": stream.form,
+        "fingerprint": stream.fingerprint.hex(),
+        "chunk_bytes": [len(chunk) for chunk in stream.chunks],
+        "bytes": len(data),
+        "bpp": round(8 * len(data) / (stream.width * stream.height), 5),
+        "symbol_crc": None if stream.symbol_crc is None else f"{stream.symbol_crc:08x}",
+    }
+
+
+def _lines(facts: dict[str, Any]) -> str:
+    return "\n".join(f"{key:<12} {value}" for key, value in facts.items())
+
+
+def _print_bundle(bundle: Bundle) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    manifest = bundle.manifest
+    codec = manifest.raw["codec"]
+    size = sum(file.size for file in manifest.files.values())
+    console = Console(width=110, highlight=False)
+    console.print(_lines({
+        "bundle": f"{manifest.name} ({size / 2**20:.2f} MiB in {len(manifest.files)} files)",
+        "codec": f"{manifest.family}, channels {codec.get('channels')}",
+        "padded to": f"multiples of {manifest.multiple}",
+        "chunks": ", ".join(f"{c.name}: {c.model}, {c.channels} channels at stride {c.stride}"
+                            for c in manifest.chunks),
+        "fingerprint": bundle.fingerprint.hex(),
+    }))  # fmt: skip
+    graphs = Table("graph", "precision", "parameters", "MACs/position", box=box.SIMPLE)
+    parity = Table("graph", "output", "against", "max abs", "mean abs", "peak", box=box.SIMPLE,
+                   title="parity on pictures")  # fmt: skip
+    for name, graph in manifest.graphs.items():
+        raw = manifest.raw["graphs"][name]
+        graphs.add_row(
+            name, graph.precision, str(raw.get("parameters")), f"{graph.macs_per_position:,.0f}"
+        )
+        for against, ports in graph.parity.items():
+            for port, e in ports.items():
+                cells = (str(e.get(key)) for key in ("max_abs", "mean_abs", "peak"))
+                parity.add_row(name, port, f"{against} vs ort", *cells)
+    routes = Table("route", "kind", "scale", "steps", box=box.SIMPLE)
+    for name, route in manifest.routes.items():
+        steps = " → ".join(str(s.get("graph") or s.get("op")) for s in route.steps)
+        routes.add_row(name, route.kind, f"x{route.scale}", steps)
+    for table in (graphs, parity, routes):
+        console.print(table)

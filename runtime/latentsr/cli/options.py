@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+BundleOption = Annotated[
+    str, typer.Option("--bundle", "-m", help="Bundle folder NAME.lsr, or demo.")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Output file, or folder for several inputs.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+BackendOption = Annotated[str, typer.Option(help="Engine backend.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="Engine threads; default: the library's.")]

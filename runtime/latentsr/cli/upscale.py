@@ -1,0 +1,36 @@
+"""`latentsr upscale`: streams → enlarged pictures by a super-resolution route."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latentsr.cli.options import (
+    BackendOption,
+    BundleOption,
+    JsonOption,
+    OutputOption,
+    ThreadsOption,
+)
+
+
+def upscale(
+    inputs: Annotated[list[str], typer.Argument(help="Streams, folders or globs.")],
+    bundle: BundleOption = "demo",
+    output: OutputOption = None,
+    route: Annotated[str, typer.Option(help="Route, as `latentsr inspect` lists.")] = "latent_x4",
+    backend: BackendOption = "ort",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode streams to enlarged pictures, by default in the latent domain."""
+    from latentsr.cli.decode import decode_files
+    from latentsr.codec import load
+
+    with load(bundle, backend=backend, threads=threads) as codec:
+        codec.bundle.route(route, "decode")
+        decode_files(
+            inputs, output, f"_{route}.png", as_json, lambda data: codec.upscale(data, route),
+            lambda: {"ms": codec.timeline.ms, "stages": codec.timeline.as_dict()},
+        )  # fmt: skip

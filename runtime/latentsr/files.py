@@ -1,0 +1,113 @@
+"""Files in and out: expanding folders and globs, and writing so that nothing stays half-written."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from latentsr.errors import StreamError, UsageError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+STREAMS = (".lss",)
+_MAX_STREAM = 1 << 30
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Call `write` on a new file beside `path`, then rename it to `path`.
+
+    Raises UsageError where the folder is missing or cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, atomically."""
+    write_atomically(path, lambda file: file.write(data))
+
+
+def read_stream(path: Path) -> bytes:
+    """Bytes of a stream file; StreamError where it cannot be read or exceeds 1 GiB."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_STREAM + 1)
+    except OSError as error:
+        raise StreamError(
+            f"stream cannot be read: found {error.strerror} for {path}, expected a file that "
+            "`latentsr encode` wrote; check the name"
+        ) from None
+    if len(data) > _MAX_STREAM:
+        raise StreamError(f"stream is too large: found over {_MAX_STREAM} bytes in {path}")
+    return data
+
+
+def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
+    """Files named by paths, folders (their files with these suffixes, sorted) and globs, in order.
+
+    A name that matches nothing is kept, so that it is reported where it is opened. Raises
+    UsageError where a folder holds no such file.
+    """
+    found: list[Path] = []
+    for name in map(str, inputs):
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+            if not inside:
+                raise UsageError(
+                    f"folder has no input: found no file in {path} that ends in "
+                    f"{', '.join(suffixes)}, expected at least one; name the files"
+                )
+            found += inside
+        elif not path.exists() and glob.has_magic(name):
+            found += sorted(map(Path, glob.glob(name, recursive=True))) or [path]
+        else:
+            found.append(path)
+    return found
+
+
+def name_outputs(inputs: Sequence[Path], output: Path | None, ending: str) -> list[Path]:
+    """Where each result goes.
+
+    output None: beside each input. A folder (existing, or more than one input): inside it,
+    made if missing. Otherwise: the one file. Raises UsageError where two would collide.
+    """
+    if output is not None and len(inputs) == 1 and not output.is_dir():
+        return [output]
+    if output is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(output, error) from None
+    names = [(path.parent if output is None else output) / f"{path.stem}{ending}"
+             for path in inputs]  # fmt: skip
+    doubled = {str(name) for name in names if names.count(name) > 1}
+    if doubled:
+        raise UsageError(
+            f"outputs collide: found {sorted(doubled)[0]} for several inputs, expected different "
+            "names; rename the inputs or run them apart"
+        )
+    return names
+
+
+def _cannot_write(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"output cannot be written: found {error.strerror} at {path}, expected a folder that can "
+        "be written; create it or choose another"
+    )

@@ -1,0 +1,152 @@
+"""Every codec family: detected from shapes, exported, equal to CompressAI in both directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the exporter needs torch")
+models = pytest.importorskip("compressai.models", reason="the exporter needs compressai")
+
+import latentsr  # noqa: E402
+from latentsr.bundle import Bundle  # noqa: E402
+from latentsr.errors import CheckpointError  # noqa: E402
+from latentsr.interop import from_compressai, to_compressai  # noqa: E402
+from latentsr.pipeline.routes import check  # noqa: E402
+from latentsr_export.exporter import export  # noqa: E402
+from latentsr_export.registry import CODECS, find_codec  # noqa: E402
+
+# Odd channel counts, so that nothing can be right by being a usual number.
+NETWORKS = {
+    "bmshj2018-factorized": lambda: models.FactorizedPrior(10, 14),
+    "bmshj2018-factorized-relu": lambda: models.FactorizedPriorReLU(10, 14),
+    "bmshj2018-hyperprior": lambda: models.ScaleHyperprior(10, 14),
+    "mbt2018-mean": lambda: models.MeanScaleHyperprior(10, 14),
+}
+
+
+def made(name: str) -> Any:
+    """A network with seeded weights, lively enough that latents and scales vary."""
+    torch.manual_seed(3)
+    network = NETWORKS[name]().eval()
+    with torch.no_grad():
+        for module in (network.g_a, getattr(network, "h_s", None)):
+            if module is not None:
+                module[-1 if module is network.g_a else -2].weight.mul_(30)
+    network.update(force=True)
+    return network
+
+
+@pytest.fixture(scope="module", params=list(NETWORKS))
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Path]:
+    """A network and its bundle."""
+    folder = tmp_path_factory.mktemp("families")
+    network = made(request.param)
+    torch.save(network.state_dict(), folder / "codec.pth")
+    export(folder / "codec.pth", folder / "codec.lsr")
+    return network, folder / "codec.lsr"
+
+
+def test_every_family_is_tested() -> None:
+    assert {family.NAME for family in CODECS} <= set(NETWORKS)
+
+
+def test_manifest(exported: tuple[Any, Path]) -> None:
+    bundle = Bundle(exported[1])
+    assert bundle.manifest.raw["codec"]["channels"] == [10, 14]
+    for name, graph in bundle.manifest.graphs.items():
+        assert set(graph.parity["torch"]) == set(graph.outputs), name
+        assert graph.macs_per_position > 0
+    for name, route in bundle.manifest.routes.items():
+        check(name, route, bundle)
+
+
+@pytest.mark.parametrize("size", [(64, 128), (101, 75)])
+def test_compressai_strings_decode_here(
+    exported: tuple[Any, Path], picture: np.ndarray, size: tuple[int, int]
+) -> None:
+    network, path = exported
+    tiled = np.tile(picture, (1, 2, 1))[: size[0], : size[1]]
+    x = torch.from_numpy(tiled.copy()).permute(2, 0, 1)[None].float() / 255
+    right, bottom = -size[1] % 64, -size[0] % 64
+    padded = torch.nn.functional.pad(x, (0, right, 0, bottom))
+    with torch.no_grad():
+        out = network.compress(padded)
+        expected = network.decompress(out["strings"], out["shape"])["x_hat"]
+    expected = expected[0, :, : size[0], : size[1]].permute(1, 2, 0).numpy() * 255
+    with latentsr.load(path, threads=1) as codec:
+        stream = from_compressai(codec.bundle, out["strings"], out["shape"], size[::-1])
+        found = codec.decode(stream)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_our_strings_decode_in_compressai(exported: tuple[Any, Path], picture: np.ndarray) -> None:
+    network, path = exported
+    with latentsr.load(path, threads=1) as codec:
+        data = codec.encode(picture)
+        found = codec.decode(data)
+        strings, shape = to_compressai(codec.bundle, codec.open_stream(data))
+    with torch.no_grad():
+        x_hat = network.decompress(strings, shape)["x_hat"][0]
+    expected = x_hat[:, : picture.shape[0], : picture.shape[1]].permute(1, 2, 0).numpy() * 255
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_export_is_reproducible(exported: tuple[Any, Path], tmp_path: Path) -> None:
+    codec = exported[1].parent / "codec.pth"
+    export(codec, tmp_path / "codec.lsr")
+    first, second = (p / "manifest.json" for p in (exported[1], tmp_path / "codec.lsr"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("wrap", ["nested", "prefixed", "without tables", "safetensors"])
+def test_checkpoints_as_people_save_them(wrap: str, tmp_path: Path) -> None:
+    network = made("bmshj2018-hyperprior")
+    state = network.state_dict()
+    path = tmp_path / "plain.pth"
+    torch.save(state, path)
+    export(path, tmp_path / "plain.lsr")
+    if wrap == "nested":
+        torch.save({"epoch": 3, "state_dict": state, "loss": 0.1}, path)
+    elif wrap == "prefixed":
+        torch.save({f"module.{key}": value for key, value in state.items()}, path)
+    elif wrap == "without tables":
+        tables = ("_quantized_cdf", "_cdf_length", "_offset", "scale_table")
+        torch.save({k: v for k, v in state.items() if not k.endswith(tables)}, path)
+    else:
+        from safetensors.torch import save_file
+
+        path = tmp_path / "plain.safetensors"
+        save_file(state, path)
+    export(path, tmp_path / "other.lsr")
+    fingerprints = [Bundle(tmp_path / f"{n}.lsr").fingerprint for n in ("plain", "other")]
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_unknown_networks_are_refused_with_the_known_ones() -> None:
+    joint = models.JointAutoregressiveHierarchicalPriors(8, 12).state_dict()
+    for state in (joint, {"weight": torch.zeros(3)}, {}):
+        with pytest.raises(CheckpointError, match="bmshj2018-hyperprior, mbt2018-mean"):
+            find_codec(state, "some.pth")
+
+
+def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError):
+        export(tmp_path / "other.pth", tmp_path / "other.lsr")
+    torch.save({**made("mbt2018-mean").state_dict(), "g_a.2.weight": torch.zeros(3)},
+               tmp_path / "other.pth")  # fmt: skip
+    with pytest.raises(CheckpointError):
+        export(tmp_path / "other.pth", tmp_path / "other.lsr")
+    assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
+
+
+@pytest.mark.parametrize("name", ["compressai:none/mse/3", "compressai:mbt2018-mean/mse/9"])
+def test_zoo_names_that_do_not_exist(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such zoo model"):
+        export(name, tmp_path / "zoo.lsr")

@@ -1,0 +1,137 @@
+"""Manifests and bundles from outside: every wrong field, file and path is refused by name."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import latentsr
+from latentsr.bundle import DEMO, Bundle
+from latentsr.errors import BundleError, UsageError
+from latentsr.manifest import FORMAT_VERSION, parse
+
+RAW: dict[str, Any] = json.loads((DEMO / "manifest.json").read_text())
+
+
+@pytest.fixture()
+def copied(tmp_path: Path) -> Path:
+    """A copy of the shipped bundle that a test may spoil."""
+    return Path(shutil.copytree(DEMO, tmp_path / "copy.lsr"))
+
+
+def changed(path: list[Any], value: object) -> str:
+    """The shipped manifest with one value replaced."""
+    raw = copy.deepcopy(RAW)
+    place = raw
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return json.dumps(raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["format"], "zip", "not a bundle manifest"),
+        (["format_version"], FORMAT_VERSION + 1, "newer format: found format_version 2"),
+        (["format_version"], "1", "format_version"),
+        (["name"], None, "manifest.name"),
+        (["codec", "multiple"], 0, "codec.multiple"),
+        (["codec", "multiple"], True, "codec.multiple"),
+        (["files", "../../etc/passwd"], {"sha256": "0" * 64, "bytes": 1}, "unsafe file"),
+        (["files", "/etc/passwd"], {"sha256": "0" * 64, "bytes": 1}, "unsafe file"),
+        (["files", "tables.safetensors", "sha256"], "abc", "sha256"),
+        (["files", "tables.safetensors", "bytes"], -1, "bytes"),
+        (["graphs", "analysis", "file"], "graphs/none.onnx", "listed in manifest.files"),
+        (["graphs", "analysis", "macs_per_position"], float("nan"), "macs_per_position"),
+        (["graphs", "analysis", "inputs"], [1], "list of names"),
+        (["entropy", "chunks"], [], "at least one chunk"),
+        (["entropy", "chunks", 0, "model"], "huffman", "one of factorized, gaussian"),
+        (["entropy", "chunks", 0, "channels"], 0, "channels"),
+        (["entropy", "graphs"], ["nothing"], "names among"),
+        (["routes", "lr", "kind"], "play", "encode or decode"),
+        (["routes", "lr", "steps"], [], "list of steps"),
+        (["routes", "lr", "scale"], 65, "1..64"),
+        (["routes"], [], "routes"),
+    ],
+)
+def test_wrong_fields(path: list[Any], value: object, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        parse(changed(path, value))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "[" * 100000, "\xff"])
+def test_not_a_json_object(text: str) -> None:
+    with pytest.raises(BundleError):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"op": "run"}, "an op among"),
+        ({"op": ["graph"]}, "an op among"),
+        ({"op": "graph", "graph": "none", "in": ["x"], "out": ["y"]}, "a graph among"),
+        ({"op": "graph", "graph": "synthesis", "in": [], "out": ["y"]}, "1 inputs"),
+        ({"op": "graph", "graph": "synthesis", "in": [["q"]], "out": ["y"]}, "by name"),
+        ({"op": "entropy_decode", "chunk": "w", "out": "y"}, "a chunk among"),
+        ({"op": "clamp", "in": "later", "out": "x"}, "made by earlier steps"),
+        ({"op": "clamp", "in": "later"}, "by name"),
+        ({"op": "crop", "in": "x", "out": "x", "scale": 0}, "scale of 1..64"),
+        ({"op": "resize", "in": "x", "out": "x", "filter": "box"}, "a filter among"),
+    ],
+)
+def test_wrong_steps(copied: Path, step: dict[str, Any], message: str) -> None:
+    (copied / "manifest.json").write_text(changed(["routes", "lr", "steps", 0], step))
+    with pytest.raises(BundleError, match=message):
+        latentsr.load(copied)
+
+
+def test_missing_truncated_and_flipped_files(copied: Path) -> None:
+    graph = copied / "graphs" / "synthesis.onnx"
+    data = graph.read_bytes()
+    for damaged in (data[:-1], data + b"x", data[:-1] + bytes([data[-1] ^ 1]), b""):
+        graph.write_bytes(damaged)
+        with pytest.raises(BundleError, match="damaged|too large"):
+            Bundle(copied).graph("synthesis")
+    graph.unlink()
+    with pytest.raises(BundleError, match="cannot be read"):
+        Bundle(copied).graph("synthesis")
+
+
+def test_places_that_are_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "file.lsr").write_text("x")
+    for place, message in [
+        (tmp_path / "none.lsr", "found nothing"),
+        (tmp_path / "file.lsr", "found a file"),
+        (tmp_path, "no manifest.json"),
+    ]:
+        with pytest.raises(BundleError, match=message):
+            latentsr.load(place)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UsageError, match="expected one of ort"):
+        latentsr.load("demo", backend="abacus")
+    with pytest.raises(UsageError, match="latent_x4"):
+        Bundle("demo").route("x9", "decode")
+    with pytest.raises(BundleError, match="synthesis"):
+        Bundle("demo").graph("x9")
+
+
+def test_fingerprint_covers_the_entropy_part_only(copied: Path) -> None:
+    before = Bundle("demo").fingerprint
+    (copied / "manifest.json").write_text(changed(["name"], "renamed"))
+    assert Bundle(copied).fingerprint == before
+    (copied / "manifest.json").write_text(changed(["entropy", "chunks", 1, "stride"], 32))
+    assert Bundle(copied).fingerprint != before
+    other = "0" * 64
+    (copied / "manifest.json").write_text(
+        changed(["files", "graphs/entropy_parameters.onnx", "sha256"], other)
+    )
+    assert Bundle(copied).fingerprint != before
