@@ -52,7 +52,11 @@ def gaussian_tables(rows: int = 64) -> Tables:
 
 
 def draw(
-    rng: np.random.Generator, tables: Tables, count: int, outside: float = 0.02, reach: int = 1 << 27
+    rng: np.random.Generator,
+    tables: Tables,
+    count: int,
+    outside: float = 0.02,
+    reach: int = 1 << 27,
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Symbols that follow their rows, of which a share lies outside by up to `reach`."""
     indexes = rng.integers(0, tables.rows, count).astype(np.uint8)

@@ -26,6 +26,9 @@ def export(
     picture: Annotated[
         list[Path] | None, typer.Option(help="Picture for the parity check (repeatable).")
     ] = None,
+    half_weights: Annotated[
+        bool, typer.Option("--half-weights", help="Store SR weights as FP16, computed in FP32.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
@@ -40,7 +43,9 @@ def export(
     def progress(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    bundle = export_bundle(checkpoint, output, latent_sr, pixel_sr, picture, progress)
+    bundle = export_bundle(
+        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, progress
+    )
     size = sum(file.size for file in bundle.manifest.files.values())
     if as_json:
         graphs = {n: dict(g.parity) for n, g in bundle.manifest.graphs.items()}

@@ -18,16 +18,20 @@ from latentsr.bundle import DEMO, Bundle
 from latentsr.errors import CheckpointError
 from latentsr.image import to_rgb8
 from latentsr_export.checkpoint import load_state, source_hash
+from latentsr_export.networks.factorized import with_table_buffers
+from latentsr_export.pack import write_bundle
 from latentsr_export.parity import check_parity
 from latentsr_export.parts import CodecParts, GraphSpec
-from latentsr_export.pack import write_bundle
 from latentsr_export.pixel_sr import load_pixel_sr
 from latentsr_export.registry import find_codec, find_latent_sr
 from latentsr_export.routes import make_routes
+from latentsr_export.storage import round_weights, store_half
 from latentsr_export.trace import count_macs, describe, trace
 from latentsr_export.zoo import is_zoo_name, load_zoo
 
 Progress = Callable[[str], None]
+# Only these: rounding the codec's own weights would move its latents away from CompressAI's.
+SR_GRAPHS = ("latent_sr", "pixel_sr")
 _PICTURE = DEMO.parent / "coffee.png"
 
 
@@ -37,13 +41,15 @@ def export(
     latent_sr: str | Path | None = None,
     pixel_sr: str | Path | None = None,
     pictures: Sequence[str | Path] | None = None,
+    half_weights: bool = False,
     progress: Progress = lambda text: None,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
 
     checkpoint: file with a codec's state dict, or ``compressai:ARCHITECTURE/METRIC/QUALITY``.
     latent_sr, pixel_sr: files with SR networks; each adds a route. pictures: for the parity
-    check, by default crops of the shipped picture. progress: called with a line per step.
+    check, by default crops of the shipped picture. half_weights: store the SR networks' weights
+    as FP16 (computed in FP32). progress: called with a line per step.
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
     output = Path(output)
@@ -60,7 +66,10 @@ def export(
     graphs = {}
     for name, spec in specs.items():
         progress(f"tracing {name}")
-        graphs[name] = trace(name, spec)
+        half = half_weights and name in SR_GRAPHS
+        if half:
+            round_weights(spec.module)
+        graphs[name] = store_half(trace(name, spec)) if half else trace(name, spec)
     progress("checking parity against torch")
     parity = check_parity(specs, graphs, _parity_pictures(pictures), parts.multiple)
     manifest = _manifest(output.stem, parts, specs, graphs, parity, scales)
@@ -74,7 +83,7 @@ def _codec(checkpoint: str | Path, progress: Progress) -> CodecParts:
     state = load_zoo(str(checkpoint)) if is_zoo_name(checkpoint) else load_state(checkpoint)
     family = find_codec(state, str(checkpoint))
     try:
-        network = family.build(state)
+        network = family.build(with_table_buffers(state))
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"weights do not fit {family.NAME}: found {str(error).splitlines()[-1].strip()[:200]}, "
@@ -85,13 +94,10 @@ def _codec(checkpoint: str | Path, progress: Progress) -> CodecParts:
 
 
 def _ready(network: nn.Module) -> None:
-    """Evaluation mode, and entropy tables made if the checkpoint was saved without update()."""
+    """Evaluation mode, and those entropy tables made that the checkpoint was saved without."""
     network.eval()
     model: Any = network
-    bottleneck_empty = model.entropy_bottleneck._quantized_cdf.numel() == 0
-    conditional = getattr(model, "gaussian_conditional", None)
-    if bottleneck_empty or (conditional is not None and conditional._quantized_cdf.numel() == 0):
-        model.update(force=True)
+    model.update()
 
 
 def _latent_sr(path: Path, parts: CodecParts) -> GraphSpec:

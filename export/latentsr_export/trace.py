@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import onnx
 import torch
@@ -24,7 +25,7 @@ def trace(name: str, spec: GraphSpec) -> bytes:
     sample = torch.zeros(1, spec.channels, side, side + 2 * (spec.stride == 1))
     axes = {port: {2: "h" if i == 0 else f"h{i}", 3: "w" if i == 0 else f"w{i}"}
             for i, port in enumerate((*spec.inputs, *spec.outputs))}  # fmt: skip
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()  # torch's stubs know paths only
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,6 +72,9 @@ def count_macs(data: bytes, channels: int, side: int = 64) -> float:
         for info in (*model.graph.value_info, *model.graph.input, *model.graph.output)
     }
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:  # weights stored as FP16 come through a Cast
+        if node.op_type == "Cast" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
     return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / (side * side)
 
 

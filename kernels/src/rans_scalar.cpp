@@ -33,7 +33,7 @@ class Encoder {
 
   // The reverse of what a decoder reads: groups from the highest, then their number.
   void put_raw(std::uint64_t raw) {
-    const int groups = (std::bit_width(raw) + kGroupBits - 1) / kGroupBits;
+    const int groups = (static_cast<int>(std::bit_width(raw)) + kGroupBits - 1) / kGroupBits;
     for (int i = groups - 1; i >= 0; --i) {
       put_group(static_cast<std::uint32_t>(raw >> (i * kGroupBits)) & kGroupMask);
     }

@@ -33,9 +33,10 @@ def made(name: str) -> Any:
     torch.manual_seed(3)
     network = NETWORKS[name]().eval()
     with torch.no_grad():
-        for module in (network.g_a, getattr(network, "h_s", None)):
-            if module is not None:
-                module[-1 if module is network.g_a else -2].weight.mul_(30)
+        for module in (network.g_a, getattr(network, "h_s", ())):
+            convolutions = [layer for layer in module if hasattr(layer, "kernel_size")]
+            for layer in convolutions[-1:]:
+                layer.weight.mul_(30)
     network.update(force=True)
     return network
 

@@ -38,7 +38,9 @@ def test_reference_agrees_on_random_tables(seed: int):
     rng = np.random.default_rng(seed)
     tables = random_tables(rng)
     count = int(rng.choice([0, 1, 2, 5, 40, 300]))
-    symbols, indexes = draw(rng, tables, count, outside=float(rng.choice([0, 0.05, 1])), reach=2**31)
+    symbols, indexes = draw(
+        rng, tables, count, outside=float(rng.choice([0, 0.05, 1])), reach=2**31
+    )
     stream = Coder(tables).encode(symbols, indexes)
     assert stream == reference.encode(tables, symbols.tolist(), indexes.tolist())
     assert np.array_equal(Coder(tables).decode(stream, indexes), symbols)

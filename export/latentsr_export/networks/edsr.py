@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,8 @@ class EDSR(nn.Module):
         self, features: int = 64, blocks: int = 16, scale: int = 4, mean_shift: bool = False
     ) -> None:
         super().__init__()
-        self.features, self.blocks, self.scale, self.mean_shift = features, blocks, scale, mean_shift
+        self.scale = scale
+        self.mean_shift = mean_shift
         res_scale = 0.1 if features == 256 else 1.0
         if mean_shift:
             self.sub_mean = nn.Conv2d(3, 3, 1)
@@ -63,9 +65,7 @@ class EDSR(nn.Module):
         for ratio in STAGES[scale]:
             upsampler.append(nn.Conv2d(features, features * ratio * ratio, 3, padding=1))
             upsampler.append(nn.PixelShuffle(ratio))
-        self.tail = nn.Sequential(
-            nn.Sequential(*upsampler), nn.Conv2d(features, 3, 3, padding=1)
-        )
+        self.tail = nn.Sequential(nn.Sequential(*upsampler), nn.Conv2d(features, 3, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscaled picture; see the class for shapes and ranges."""
@@ -101,38 +101,42 @@ def initialise_as_bilinear(network: EDSR) -> None:
     first thousands of steps, and the architecture keeps its public form.
     """
     with torch.no_grad():
-        _pass_through(network.head[0])
-        for block in list(network.body)[:-1]:
-            block.body[2].weight.mul_(0.1)
-            block.body[2].bias.zero_()
-        network.body[-1].weight.mul_(0.1)
-        network.body[-1].bias.zero_()
-        for layer in network.tail[0]:
-            if isinstance(layer, nn.Conv2d):
-                ratio = math.isqrt(layer.out_channels // layer.in_channels)
-                _bilinear(layer, ratio)
-        network.tail[1].weight.mul_(0.1)
-        _pass_through(network.tail[1])
+        convolutions = {
+            name: (layer.weight, cast(Tensor, layer.bias), layer.out_channels // layer.in_channels)
+            for name, layer in network.named_modules()
+            if isinstance(layer, nn.Conv2d)
+        }
+        for name, (weight, bias, growth) in convolutions.items():
+            if name == "head.0":
+                _pass_through(weight, bias)
+            elif name == "tail.1":
+                weight.mul_(0.1)
+                _pass_through(weight, bias)
+            elif name.startswith("tail.0."):
+                _bilinear(weight, bias, math.isqrt(growth))
+            elif name.endswith(".body.2") or name.count(".") == 1:  # the ends of residual branches
+                weight.mul_(0.1)
+                bias.zero_()
 
 
-def _pass_through(layer: nn.Conv2d) -> None:
+def _pass_through(weight: Tensor, bias: Tensor) -> None:
     """Copy input channels 0..2 to output channels 0..2; other outputs keep their weights."""
     for channel in range(3):
-        layer.weight[channel, :3].zero_()
-        layer.weight[channel, channel, 1, 1] = 1.0
-        layer.bias[channel] = 0.0
+        weight[channel, :3].zero_()
+        weight[channel, channel, 1, 1] = 1.0
+        bias[channel] = 0.0
 
 
-def _bilinear(layer: nn.Conv2d, ratio: int) -> None:
+def _bilinear(weight: Tensor, bias: Tensor, ratio: int) -> None:
     """Make channels 0..2 of a pixel-shuffle stage interpolate linearly (centres aligned)."""
     for sub_row in range(ratio):
         for sub_column in range(ratio):
             rows, columns = _taps(sub_row, ratio), _taps(sub_column, ratio)
             for channel in range(3):
                 out = channel * ratio * ratio + sub_row * ratio + sub_column
-                layer.weight[out].zero_()
-                layer.weight[out, channel] = torch.outer(rows, columns)
-                layer.bias[out] = 0.0
+                weight[out].zero_()
+                weight[out, channel] = torch.outer(rows, columns)
+                bias[out] = 0.0
 
 
 def _taps(phase: int, ratio: int) -> Tensor:
@@ -142,7 +146,7 @@ def _taps(phase: int, ratio: int) -> Tensor:
 
 def _scale(state: Mapping[str, Tensor], features: int) -> int:
     """Upscaling factor from the pixel-shuffle stages."""
-    ratios = []
+    ratios: list[int] = []
     while f"tail.0.{2 * len(ratios)}.weight" in state:
         key = f"tail.0.{2 * len(ratios)}.weight"
         weight = check_shape(state, key, (None, features, 3, 3))

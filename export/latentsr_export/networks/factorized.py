@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from latentsr_export.networks.gdn import fold_gdn
 from latentsr_export.parts import CodecParts, GraphSpec
 
+_BOUNDS = {"likelihood_lower_bound.bound": 1e-9, "lower_bound_scale.bound": 0.11}
 ENTROPY_DECODE_Z = {"op": "entropy_decode", "chunk": "z", "out": "z_hat"}
 
 
@@ -59,6 +61,28 @@ def is_four_layer(state: Mapping[str, Tensor]) -> bool:
     if any(w is None or w.ndim != 4 or w.shape[2:] != (5, 5) for w in weights):
         return False
     return "g_s.6.weight" in state and "entropy_bottleneck.quantiles" in state
+
+
+def with_table_buffers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Today's key names, and empty entropy tables where a checkpoint was saved without any.
+
+    CompressAI refuses a state dict that lacks the buffers, and fills empty ones in ``update()``.
+    """
+    from compressai.zoo.pretrained import load_pretrained
+
+    whole: dict[str, Tensor] = dict(load_pretrained(dict(state)))
+    models = ["entropy_bottleneck"]
+    if any(key.startswith("h_s.") for key in whole):
+        models.append("gaussian_conditional")
+        whole.setdefault("gaussian_conditional.scale_table", torch.empty(0))
+        # The bound on σ is not trained: CompressAI's smallest scale, as its models set it.
+        for name in ("likelihood_lower_bound.bound", "lower_bound_scale.bound"):
+            default = _BOUNDS[name]
+            whole.setdefault(f"gaussian_conditional.{name}", torch.tensor([default]))
+    for name in models:
+        for buffer in ("_quantized_cdf", "_cdf_length", "_offset"):
+            whole.setdefault(f"{name}.{buffer}", torch.empty(0, dtype=torch.int32))
+    return whole
 
 
 def transforms(net: Any, latent_channels: int) -> dict[str, GraphSpec]:

@@ -21,9 +21,8 @@ class FoldedGDN(nn.Module):
         self.inverse = inverse
         self.absolute = absolute
         self.norm = nn.Conv2d(channels, channels, 1)
-        with torch.no_grad():
-            self.norm.weight.copy_(gamma.reshape(channels, channels, 1, 1))
-            self.norm.bias.copy_(beta)
+        self.norm.weight = nn.Parameter(gamma.detach().reshape(channels, channels, 1, 1).clone())
+        self.norm.bias = nn.Parameter(beta.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised features of the shape of `x`."""

@@ -15,9 +15,7 @@ Network = TypeVar("Network", bound=nn.Module)
 MAX_BLOCKS = 256
 
 
-def check_shape(
-    state: Mapping[str, Tensor], key: str, expected: Sequence[int | None]
-) -> Tensor:
+def check_shape(state: Mapping[str, Tensor], key: str, expected: Sequence[int | None]) -> Tensor:
     """Tensor `key` if its shape is `expected` (None stands for any size above zero).
 
     Raises CheckpointError that names the key, the shape found and the shape expected.
@@ -35,10 +33,10 @@ def check_shape(
     return tensor
 
 
-def count_blocks(state: Mapping[str, Tensor], pattern: str) -> int:
-    """How many of the keys pattern.format(0), pattern.format(1), ... exist without a gap."""
+def count_blocks(state: Mapping[str, Tensor], pattern: str, first: int = 0) -> int:
+    """How many of the keys pattern.format(first), pattern.format(first + 1), ... stand in a row."""
     count = 0
-    while pattern.format(count) in state:
+    while pattern.format(first + count) in state:
         count += 1
         if count > MAX_BLOCKS:
             raise CheckpointError(

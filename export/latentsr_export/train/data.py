@@ -80,8 +80,9 @@ def pick(areas: np.ndarray, generator: np.random.Generator) -> int:
     return int(generator.choice(len(areas), p=areas / areas.sum()))
 
 
-def corner(height: int, width: int, size: int, generator: np.random.Generator) -> tuple[int, int]:
-    """Random top left (row, column) of a `size` x `size` crop inside height x width."""
+def corner(sides: Sequence[int], size: int, generator: np.random.Generator) -> tuple[int, int]:
+    """Random top left (row, column) of a `size` x `size` crop inside `sides` = (height, width)."""
+    height, width = sides
     row = int(generator.integers(0, height - size + 1))
     return row, int(generator.integers(0, width - size + 1))
 

@@ -1,6 +1,6 @@
 """Recipe of the pixel baseline: EDSR x4 on the decoded pictures of a frozen codec.
 
-python -m latentsr_export.train.pixel_sr --pictures DIR --codec codec.pth --out edsr.pth --minutes 60
+python -m latentsr_export.train.pixel_sr --pictures DIR --codec codec.pth --out sr.pth --minutes 60
 
 The codec runs once over all reduced pictures; its output is kept as float16 without rounding to
 8 bits, as the pixel route hands it on inside one graph chain.
@@ -51,8 +51,7 @@ def batches(pairs: list[Pair], crop: int, batch: int, seed: int) -> Iterator[Bat
         lows, highs = [], []
         for _ in range(batch):
             pair = pairs[data.pick(areas, generator)]
-            _, height, width = pair.low.shape
-            row, column = data.corner(height, width, crop, generator)
+            row, column = data.corner(pair.low.shape[1:], crop, generator)
             symmetry = int(generator.integers(8))
             low = pair.low[:, row : row + crop, column : column + crop].float()
             row, column, side = SCALE * row, SCALE * column, SCALE * crop

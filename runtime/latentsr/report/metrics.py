@@ -22,7 +22,6 @@ _MS_SSIM_SIDE = (_TAPS - 1) * 2 ** (len(_WEIGHTS) - 1)
 # Luma of BT.601 with head and foot room, for R, G, B in 0..255, as MATLAB's rgb2ycbcr.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 _LUMA_OFFSET = 16.0
-_BLOCK = 64  # outputs of one small matrix product; large enough for BLAS, small for few zeros
 
 Planes = NDArray[np.float64]
 
@@ -106,48 +105,46 @@ def _decibel(a: Planes, b: Planes, data_range: float) -> float:
 
 def _ssim_and_contrast(a: Planes, b: Planes, data_range: float) -> tuple[Planes, Planes]:
     """Means per channel of the SSIM map and of its contrast-structure factor."""
-    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
+    means = [_plane_means(x, y, data_range) for x, y in zip(a, b, strict=True)]
+    similarity, contrast = np.array(means, dtype=np.float64).T
+    return similarity, contrast
+
+
+def _plane_means(plane_a: Planes, plane_b: Planes, data_range: float) -> tuple[float, float]:
+    # One plane at a time in float32 stays in the cache, which makes this several times faster.
+    # Taking half the range off first keeps the squares small, so that the differences below do
+    # not suffer: variances do not change, and the means get it back.
+    half = np.float32(data_range / 2)
+    c1, c2 = np.float32((_K1 * data_range) ** 2), np.float32((_K2 * data_range) ** 2)
+    a, b = (x.astype(np.float32) - half for x in (plane_a, plane_b))
     mean_a, mean_b = _blur(a), _blur(b)
-    product = mean_a * mean_b
-    squares = mean_a * mean_a + mean_b * mean_b
     # Only the sum of both variances is needed, so one blur serves the two squares.
-    variances = _blur(a * a + b * b) - squares
-    covariance = _blur(a * b) - product
-    contrast = (2.0 * covariance + c2) / (variances + c2)
-    similarity = (2.0 * product + c1) / (squares + c1) * contrast
-    return similarity.mean(axis=(1, 2)), contrast.mean(axis=(1, 2))
+    variances = _blur(a * a + b * b) - (mean_a * mean_a + mean_b * mean_b)
+    covariance = _blur(a * b) - mean_a * mean_b
+    contrast = (2 * covariance + c2) / (variances + c2)
+    mean_a, mean_b = mean_a + half, mean_b + half
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
+    similarity = float(np.mean(luminance * contrast, dtype=np.float64))
+    return similarity, float(np.mean(contrast, dtype=np.float64))
 
 
-def _window() -> Planes:
+def _window() -> list[np.float32]:
     distance = np.arange(_TAPS) - _TAPS // 2
     window = np.exp(-(distance**2) / (2 * _SIGMA**2))
-    return window / window.sum()
+    return list((window / window.sum()).astype(np.float32))
 
 
-def _bands(outputs: int) -> Planes:
-    """Matrix (outputs, outputs + 10) whose rows are the shifted window."""
-    matrix = np.zeros((outputs, outputs + _TAPS - 1))
-    for row in range(outputs):
-        matrix[row, row : row + _TAPS] = _window()
-    return matrix
-
-
-def _blur(x: Planes) -> Planes:
-    """(C, H, W) to (C, H - 10, W - 10): Gaussian window, rows then columns.
-
-    Done as products with band matrices, block by block: several times faster than 11 shifted
-    additions of whole planes.
-    """
-    channels, height, width = x.shape
-    rows = np.empty((channels, height - _TAPS + 1, width))
-    for start in range(0, rows.shape[1], _BLOCK):
-        count = min(_BLOCK, rows.shape[1] - start)
-        rows[:, start : start + count] = _bands(count) @ x[:, start : start + count + _TAPS - 1]
-    out = np.empty((channels, rows.shape[1], width - _TAPS + 1))
-    for start in range(0, out.shape[2], _BLOCK):
-        count = min(_BLOCK, out.shape[2] - start)
-        source = rows[:, :, start : start + count + _TAPS - 1]
-        out[:, :, start : start + count] = source @ _bands(count).T
+def _blur(x: np.ndarray) -> np.ndarray:
+    """(H, W) to (H - 10, W - 10): the symmetric window along rows, then along columns."""
+    window = _window()
+    centre, last = _TAPS // 2, _TAPS - 1
+    height, width = x.shape[0] - last, x.shape[1] - last
+    rows = x[centre : centre + height] * window[centre]
+    for tap in range(centre):
+        rows += (x[tap : tap + height] + x[last - tap : last - tap + height]) * window[tap]
+    out = rows[:, centre : centre + width] * window[centre]
+    for tap in range(centre):
+        out += (rows[:, tap : tap + width] + rows[:, last - tap : last - tap + width]) * window[tap]
     return out
 
 

@@ -1,0 +1,150 @@
+"""Training recipes: a few steps on small random pictures, resuming, and user errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("compressai")
+
+from latentsr.errors import CheckpointError, ImageError, UsageError  # noqa: E402
+from latentsr_export.networks.edsr import EDSR  # noqa: E402
+from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
+from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
+from latentsr_export.train import codec, data, latent_sr, pixel_sr  # noqa: E402
+from latentsr_export.train.loop import Settings, load_weights, resume_path  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(8)
+    for k in range(3):
+        noise = generator.integers(0, 256, (34, 37, 3), dtype=np.uint8)
+        large = Image.fromarray(noise).resize((283 + k, 270), Image.Resampling.BICUBIC)
+        large.save(folder / f"{k}.png")
+    Image.fromarray(noise).save(folder / "too_small.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def codec_file(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("codec") / "codec.pth"
+    sizes = ["--features", "6", "--latent", "9", "--crop", "64", "--batch", "2"]
+    return codec.main([*common(pictures, out, 3), *sizes])
+
+
+def common(pictures: Path, out: Path, steps: int) -> list[str]:
+    text = ["--pictures", str(pictures), "--out", str(out), "--steps", str(steps)]
+    return [*text, "--device", "cpu"]
+
+
+def test_codec_has_entropy_tables_and_codes(codec_file: Path) -> None:
+    network = codec.load_codec(codec_file)
+    assert not any(p.requires_grad for p in network.parameters())
+    picture = torch.rand(1, 3, 64, 64)
+    packed = network.compress(picture)
+    again = network.decompress(packed["strings"], packed["shape"])["x_hat"]
+    # decode() must be what the coder gives, or SR networks learn from other pictures.
+    torch.testing.assert_close(again, codec.decode(network, picture), atol=1e-4, rtol=0)
+
+
+def test_decode_keeps_odd_sizes(codec_file: Path) -> None:
+    network = codec.load_codec(codec_file)
+    assert codec.decode(network, torch.rand(2, 3, 65, 33)).shape == (2, 3, 65, 33)
+    assert codec.latent_of(network, torch.rand(2, 3, 65, 33)).shape == (2, 9, 8, 4)
+
+
+def test_pixel_sr_trains_and_resumes(pictures: Path, codec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "sr.pth"
+    sizes = ["--codec", str(codec_file), "--features", "4", "--blocks", "1", "--crop", "16"]
+    argv = [*sizes, "--batch", "2"]
+    assert pixel_sr.main([*common(pictures, out, 2), *argv]) == out
+    first = load_weights(out)
+    assert EDSR.detect(first)
+    assert EDSR.from_state_dict(first).scale == 4
+    pixel_sr.main([*common(pictures, out, 5), *argv, "--resume"])
+    state = load_weights(resume_path(out))
+    assert state["step"] == 5
+    assert state["seconds"] > 0
+    assert any(not torch.equal(first[key], value) for key, value in load_weights(out).items())
+    assert [p.name for p in out.parent.iterdir() if p.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("kind", [LatentSRLight, LatentSR])
+def test_latent_sr_trains_on_a_frozen_codec(
+    kind: type, pictures: Path, codec_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "sr.pth"
+    argv = ["--codec", str(codec_file), "--crop", "64", "--batch", "1", "--network", kind.NAME]
+    latent_sr.main([*common(pictures, out, 2), *argv])
+    network = kind.from_state_dict(load_weights(out))
+    assert network.latent_channels == 9
+
+
+def test_light_decoder_starts_as_the_enlarged_codec_picture(codec_file: Path) -> None:
+    frozen = codec.load_codec(codec_file)
+    latent = torch.randint(-3, 4, (1, 9, 2, 2)).float()
+    with torch.no_grad():
+        expected = torch.nn.functional.interpolate(
+            frozen.g_s(latent), scale_factor=4.0, mode="bilinear", align_corners=False
+        )
+        torch.testing.assert_close(latent_sr.build(LatentSRLight.NAME, frozen)(latent), expected)
+
+
+def test_resuming_another_network_is_refused(
+    pictures: Path, codec_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "sr.pth"
+    argv = [*common(pictures, out, 1), "--codec", str(codec_file), "--crop", "16", "--batch", "1"]
+    with pytest.raises(CheckpointError, match=r"no checkpoint.*resume"):
+        pixel_sr.main([*argv, "--resume"])
+    pixel_sr.main([*argv, "--features", "4", "--blocks", "1"])
+    with pytest.raises(CheckpointError, match="cannot resume"):
+        pixel_sr.main([*argv, "--features", "5", "--blocks", "1", "--resume"])
+
+
+def test_bad_folders_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no folder"):
+        data.load_pictures([tmp_path / "nowhere"], 8)
+    with pytest.raises(ImageError, match="found none in"):
+        data.load_pictures([tmp_path], 8)
+    Image.new("L", (9, 7)).save(tmp_path / "gray.png")
+    assert data.load_pictures([tmp_path], 7)[0].shape == (7, 9, 3)
+    with pytest.raises(ImageError, match=r"too small.*7 at most.*8 or more"):
+        data.load_pictures([tmp_path], 8)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        data.load_pictures([tmp_path], 7)
+
+
+def test_bad_codec_is_explained(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="no ScaleHyperprior"):
+        codec.load_codec(tmp_path / "other.pth")
+    (tmp_path / "junk.pth").write_bytes(b"junk")
+    with pytest.raises(CheckpointError, match="cannot read"):
+        codec.load_codec(tmp_path / "junk.pth")
+
+
+@pytest.mark.parametrize("length", [[], ["--steps", "1", "--minutes", "1"], ["--steps", "0"]])
+def test_length_of_training_is_asked_once(length: list[str], tmp_path: Path) -> None:
+    argv = ["--pictures", str(tmp_path), "--out", str(tmp_path / "x.pth"), *length]
+    with pytest.raises(UsageError):
+        codec.main(argv)
+
+
+def test_schedule_by_minutes_or_steps() -> None:
+    out = Path("x.pth")
+    assert Settings(out, minutes=2.0).progress(99, 60.0) == 0.5
+    assert Settings(out, steps=200).progress(50, 1e9) == 0.25
+    assert Settings(out, steps=200).progress(500, 0.0) == 1.0
+
+
+def test_symmetries_of_the_square_differ() -> None:
+    crop = torch.arange(4.0).reshape(1, 2, 2)
+    assert len({tuple(data.flip(crop, k).flatten().tolist()) for k in range(8)}) == 8
