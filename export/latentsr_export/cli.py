@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,8 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
+    # CompressAI and torch warn about their own deprecated calls on import.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         from latentsr_export.exporter import export as export_bundle
     except ImportError as error:

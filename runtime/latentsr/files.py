@@ -76,7 +76,7 @@ def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
                 )
             found += inside
         elif not path.exists() and glob.has_magic(name):
-            found += sorted(map(Path, glob.glob(name, recursive=True))) or [path]
+            found += sorted(map(Path, glob.glob(name, recursive=True))) or [path]  # noqa: PTH207 - whole pattern
         else:
             found.append(path)
     return found

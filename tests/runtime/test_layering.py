@@ -57,7 +57,8 @@ def test_engine_libraries_only_in_backends_and_lazily() -> None:
 
 
 def test_kernels_know_no_python(repository: Path) -> None:
-    core = [*(repository / "kernels/src").rglob("*.*"), *(repository / "kernels/include").rglob("*.h")]
+    kernels = repository / "kernels"
+    core = [*(kernels / "src").rglob("*.*"), *(kernels / "include").rglob("*.h")]
     assert core
     for path in core:
         text = path.read_text(encoding="utf-8")

@@ -104,8 +104,9 @@ class RLFN(nn.Module):
                 f"tensor 'upsampler.0.weight' has a wrong shape: found {last.shape[0]} outputs, "
                 "expected 3 times a square"
             )
-        renumbered = {key.replace("B", "", 1): key for key in state if key.startswith("B")}
-        blocks = count_blocks({f"0{k}": state[v] for k, v in renumbered.items()}, "0{}.c1_r.weight")
+        # The file counts from 1, `count_blocks` from 0.
+        first = {key.removeprefix("B"): state[key] for key in state if key.startswith("B")}
+        blocks = count_blocks({"0.c1_r.weight": squeeze, **first}, "{}.c1_r.weight") - 1
         network = cls(features, inner, int(squeeze.shape[0]), blocks, scale)
         return _with_range(load_strictly(network, state).eval())
 

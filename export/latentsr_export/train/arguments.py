@@ -35,14 +35,18 @@ def settings(given: argparse.Namespace) -> Settings:
     """Checked settings of the loop; sets the thread count and seed of PyTorch."""
     if (given.minutes is None) == (given.steps is None):
         raise UsageError("length of training: give exactly one of --minutes and --steps")
-    if min(given.minutes or 1, given.steps or 1, given.batch, given.crop) <= 0:
-        raise UsageError("--minutes, --steps, --batch and --crop must be above 0")
+    for name in ("minutes", "steps", "batch", "crop", "rate"):
+        value = getattr(given, name)
+        if value is not None and value <= 0:
+            raise UsageError(f"--{name}: found {value}, expected a number above 0")
     if given.threads > 0:
         torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
     device = given.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif str(device).startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device: found {device}, but PyTorch sees no GPU; use auto or cpu")
     return Settings(
         out=given.out,
         minutes=given.minutes,

@@ -46,6 +46,6 @@ def run_jobs(inputs: Sequence[Path], outputs: Sequence[Path], job: Job, as_json:
 
 def _line(result: dict[str, Any]) -> str:
     size = Path(result["output"]).stat().st_size
-    facts = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
-                      for k, v in result.items() if k not in ("input", "output", "stages"))  # fmt: skip
-    return f"{result['output']}: {size} bytes ({facts})"
+    shown = {k: v for k, v in result.items() if k not in ("input", "output", "stages")}
+    facts = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown.items()]
+    return f"{result['output']}: {size} bytes ({', '.join(facts)})"

@@ -19,9 +19,7 @@ FORMS = ("compressai",)
 
 
 class Coder:
-    """Encodes and decodes symbols with one set of tables.
-
-    A coder never changes after it is made: any number of threads may use one at once.
+    """Encodes and decodes symbols with one set of tables; many threads may share one coder.
 
     Args:
         tables: distributions of 16 bits precision.
@@ -49,8 +47,7 @@ class Coder:
             symbols: integers of any shape, every value an int32.
             indexes: integers of the same shape, rows of the tables; uint8 is taken as it is.
             form: one of `FORMS`.
-            threads: threads that may be used, 1 or more. The `compressai` form is one chain of
-                steps and never uses more than the calling thread.
+            threads: threads that may be used; the `compressai` form is one chain and uses one.
 
         Returns:
             The stream: at least 8 bytes, a multiple of 4. It holds neither shape nor count.
@@ -84,16 +81,14 @@ class Coder:
             data: one whole stream, no byte more or less; any bytes are safe.
             indexes: as given to `encode`.
             form, threads: as for `encode`.
-            out: int32 array of the indexes' shape in C order to decode into. After an error its
-                content is meaningless.
+            out: int32 array of the indexes' shape in C order; meaningless after an error.
 
         Returns:
             int32 array of the indexes' shape; `out` itself when it was given.
 
         Raises:
-            CorruptStream: truncated, trailing or damaged data, or other tables or indexes than
-                the encoder's. Damage that leaves a well-formed stream is not noticed: a
-                container needs a checksum of its own.
+            CorruptStream: truncated, trailing or damaged data, or tables or indexes that are not
+                the encoder's. A container needs a checksum too: some damage is well-formed.
             UsageError: unknown form, an index out of range, or an `out` that does not fit.
         """
         _check_options(form, threads)

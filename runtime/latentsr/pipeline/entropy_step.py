@@ -3,7 +3,7 @@
 A ``factorized`` chunk (Ballé et al. 2018, the hyper-latent z; y of a factorized prior) has a
 table and a median per channel. A ``gaussian`` chunk has a table per scale; the scale index of
 a symbol is the number of scale-table entries (all but the last) that lie below its σ. Symbols
-are round(latent − mean or median), half to even; the decoder returns symbol + mean or median.
+are round(latent - mean or median), half to even; the decoder returns symbol + mean or median.
 """
 
 from __future__ import annotations
