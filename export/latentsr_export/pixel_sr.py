@@ -72,9 +72,8 @@ def _own(state: Mapping[str, Tensor], name: str) -> PixelSR | None:
 def _from_spandrel(state: Mapping[str, Tensor], name: str) -> PixelSR:
     descriptor = _describe(dict(state), name)
     kind = descriptor.architecture.name
-    # One kind of spandrel's models takes a mask as well and has no use here.
     channels = (descriptor.input_channels, descriptor.output_channels)
-    if descriptor.purpose not in ("SR", "FaceSR") or descriptor.scale < 2:
+    if descriptor.purpose != "SR" or descriptor.scale < 2:
         raise CheckpointError(
             f"network does not enlarge pictures: found {kind} for {descriptor.purpose}, scale "
             f"{descriptor.scale} in {name}, expected a super-resolution network"
@@ -142,11 +141,11 @@ def fold_branches(network: nn.Module) -> None:
     `eval_conv`, and `has_relu` for a leaky ReLU of slope 0.05 after it.
     """
     for name, block in list(network.named_children()):
-        if not (hasattr(block, "update_params") and hasattr(block, "eval_conv")):
+        update, folded = getattr(block, "update_params", None), getattr(block, "eval_conv", None)
+        if not callable(update) or not isinstance(folded, nn.Module):
             fold_branches(block)
             continue
-        block.update_params()
-        folded: nn.Module = block.eval_conv
+        update()
         if getattr(block, "has_relu", False):
             folded = nn.Sequential(folded, nn.LeakyReLU(0.05))
         setattr(network, name, folded)
