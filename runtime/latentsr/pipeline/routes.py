@@ -85,7 +85,8 @@ def describe(step: Step) -> tuple[str, str]:
 def check(name: str, route: Route, bundle: Bundle) -> None:
     """Raise BundleError where a route names an unknown step, graph, chunk or value."""
     known = {"picture"} if route.kind == "encode" else set()
-    chunks = {chunk.name for chunk in bundle.manifest.chunks}
+    # A list: what a step names may be any JSON value, even one that cannot be hashed.
+    chunks = [chunk.name for chunk in bundle.manifest.chunks]
     for number, step in enumerate(route.steps):
         fault = _fault(step, known, bundle, chunks)
         if fault:
@@ -98,12 +99,13 @@ def check(name: str, route: Route, bundle: Bundle) -> None:
         raise BundleError(f"route {name} makes no picture: expected a step with out 'picture'")
 
 
-def _fault(step: Step, known: set[str], bundle: Bundle, chunks: set[str]) -> str | None:
+def _fault(step: Step, known: set[str], bundle: Bundle, chunks: list[str]) -> str | None:
     op = step.get("op")
     if not isinstance(op, str) or op not in STEPS:
         return f"an op among {', '.join(STEPS)}"
     if op == "graph":
-        graph = bundle.manifest.graphs.get(str(step.get("graph")))
+        name = step.get("graph")
+        graph = bundle.manifest.graphs.get(name) if isinstance(name, str) else None
         if graph is None:
             return f"a graph among {', '.join(bundle.manifest.graphs)}"
         if not _is_names(step, "in", len(graph.inputs)) or not _is_names(
