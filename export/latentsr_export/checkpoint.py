@@ -68,10 +68,10 @@ def _kind(path: Path) -> str:
         raise _cannot_open(path, error) from None
     if not head:
         raise CheckpointError(f"checkpoint is empty: found 0 bytes in {path}; save it again")
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
-        return "safetensors"
     if head.startswith(b"PK\x03\x04"):
         return "zip"
+    if head[8:9] == b"{":  # after the 8-byte length of safetensors' JSON header
+        return "safetensors"
     if head.startswith(b"\x80"):
         return "pickle"
     raise CheckpointError(
@@ -167,8 +167,8 @@ def _cannot_open(path: Path, error: OSError) -> CheckpointError:
 
 
 def _refused(path: Path, error: Exception) -> CheckpointError:
-    named = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:global|class):? ([\w.]+)", str(error))
-    what = f"pickled code {named[1] or named[2]!r}" if named else "pickled objects"
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    what = f"pickled code {named[1]!r}" if named else "pickled objects"
     return CheckpointError(
         f"checkpoint is refused: found {what} in {path}, expected tensors only, because loading "
         f"such a file runs what it says; {_RESAVE}"

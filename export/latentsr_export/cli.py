@@ -30,6 +30,9 @@ def export(
     half_weights: Annotated[
         bool, typer.Option("--half-weights", help="Store SR weights as FP16, computed in FP32.")
     ] = False,
+    exact: Annotated[
+        bool, typer.Option(help="Add integer-valued graphs, for the same symbols everywhere.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
@@ -47,7 +50,7 @@ def export(
         print(text, file=sys.stderr, flush=True)
 
     bundle = export_bundle(
-        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, progress
+        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, exact, progress
     )
     size = sum(file.size for file in bundle.manifest.files.values())
     if as_json:

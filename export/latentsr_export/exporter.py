@@ -18,6 +18,7 @@ from latentsr.bundle import DEMO, Bundle
 from latentsr.errors import CheckpointError
 from latentsr.image import to_rgb8
 from latentsr_export.checkpoint import load_state, source_hash
+from latentsr_export.exact_parts import add_exact
 from latentsr_export.networks.factorized import with_table_buffers
 from latentsr_export.pack import write_bundle
 from latentsr_export.parity import check_parity
@@ -42,6 +43,7 @@ def export(
     pixel_sr: str | Path | None = None,
     pictures: Sequence[str | Path] | None = None,
     half_weights: bool = False,
+    exact: bool = True,
     progress: Progress = lambda text: None,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
@@ -49,11 +51,16 @@ def export(
     checkpoint: file with a codec's state dict, or ``compressai:ARCHITECTURE/METRIC/QUALITY``.
     latent_sr, pixel_sr: files with SR networks; each adds a route. pictures: for the parity
     check, by default crops of the shipped picture. half_weights: store the SR networks' weights
-    as FP16 (computed in FP32). progress: called with a line per step.
+    as FP16 (computed in FP32). exact: add integer-valued twins of the entropy-parameter graphs,
+    calibrated on the pictures. progress: called with a line per step.
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
     output = Path(output)
     parts = _codec(checkpoint, progress)
+    shown = [to_rgb8(path) for path in pictures or [_PICTURE]]
+    if exact and parts.entropy_graphs:
+        progress("making the entropy parameters exact")
+        parts = add_exact(parts, shown)
     specs = dict(parts.graphs)
     scales: dict[str, int] = {}
     if latent_sr is not None:
@@ -66,12 +73,12 @@ def export(
     graphs = {}
     for name, spec in specs.items():
         progress(f"tracing {name}")
-        half = half_weights and name in SR_GRAPHS
-        if half:
+        if half_weights and name in SR_GRAPHS:
             round_weights(spec.module)
+        half = half_weights and name in (*SR_GRAPHS, *parts.exact.values())
         graphs[name] = store_half(trace(name, spec)) if half else trace(name, spec)
     progress("checking parity against torch")
-    parity = check_parity(specs, graphs, _parity_pictures(pictures), parts.multiple)
+    parity = check_parity(specs, graphs, _parity_crops(shown), parts)
     manifest = _manifest(output.stem, parts, specs, graphs, parity, scales)
     manifest["source"] = _sources(codec=checkpoint, latent_sr=latent_sr, pixel_sr=pixel_sr)
     progress("writing the bundle")
@@ -112,11 +119,10 @@ def _latent_sr(path: Path, parts: CodecParts) -> GraphSpec:
     return GraphSpec(network, ("y_hat",), ("hr",), channels, 16, "analysis", True)
 
 
-def _parity_pictures(pictures: Sequence[str | Path] | None) -> list[np.ndarray]:
-    if pictures:
-        return [to_rgb8(path) for path in pictures]
-    whole = to_rgb8(_PICTURE)
-    return [whole[100:228, 160:352], whole[:384:2, 256:512:2]]
+def _parity_crops(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Two crops of different shape of the first two pictures: large SR networks take their time."""
+    first, second = pictures[0], pictures[-1]
+    return [first[-128:, -192:], second[:384:2, :256:2]]
 
 
 def _manifest(
@@ -141,10 +147,12 @@ def _manifest(
         "name": name,
         "codec": {"family": parts.family, "channels": [n, m], "multiple": parts.multiple},
         "graphs": listed,
-        "entropy": {"graphs": list(parts.entropy_graphs), "chunks": list(parts.chunks)},
+        "entropy": {"graphs": list(parts.entropy_graphs), "chunks": list(parts.chunks),
+                    "exact": dict(parts.exact)},
+        "notes": dict(parts.notes),
         "routes": make_routes(parts, scales),
         "created_by": _versions(),
-    }
+    }  # fmt: skip
 
 
 def _versions() -> dict[str, str]:

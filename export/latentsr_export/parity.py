@@ -10,7 +10,7 @@ import torch
 from latentsr.backends import get_backend
 from latentsr.backends.base import EngineOptions
 from latentsr.errors import ExportError
-from latentsr_export.parts import GraphSpec
+from latentsr_export.parts import CodecParts, GraphSpec
 
 # Two float32 libraries sum a few thousand terms in another order: relative 1e-4 is far above what
 # was seen (1e-6), and far below what a wrong operator makes.
@@ -23,19 +23,19 @@ def check_parity(
     specs: Mapping[str, GraphSpec],
     graphs: Mapping[str, bytes],
     pictures: Sequence[np.ndarray],
-    multiple: int,
+    parts: CodecParts,
 ) -> Table:
     """Maximum and mean difference of each output of each graph over all pictures.
 
-    pictures: uint8 (H, W, 3), cropped to `multiple`. Returns, for each graph and output,
+    pictures: uint8 (H, W, 3), cropped to the codec's multiple. Returns, for each graph and output,
     {max_abs, mean_abs, peak}: largest and mean difference, and largest magnitude in torch.
-    Raises ExportError where a difference exceeds 1e-4 of the peak.
+    Raises ExportError where a difference exceeds 1e-4 of the peak, or 0 for an exact graph.
     """
     backend, options = get_backend("ort"), EngineOptions()
     engines = {name: backend.load(graphs[name], name, options) for name in specs}
     table: Table = {name: {out: _zero() for out in spec.outputs} for name, spec in specs.items()}
     for picture in pictures:
-        values = {"picture": _tensor(picture, multiple)}
+        values = {"picture": _tensor(picture, parts.multiple)}
         for name in order(specs):
             spec = specs[name]
             x = values[spec.feed]
@@ -49,7 +49,7 @@ def check_parity(
             found = engines[name].run({spec.inputs[0]: x.numpy()})
             for port, tensor in zip(spec.outputs, expected, strict=True):
                 _compare(table[name][port], found[port], tensor.numpy())
-    return _finished(table, len(pictures))
+    return _finished(table, len(pictures), set(parts.exact.values()))
 
 
 def order(specs: Mapping[str, GraphSpec]) -> list[str]:
@@ -89,16 +89,16 @@ def _compare(entry: dict[str, float], found: np.ndarray, expected: np.ndarray) -
     entry["peak"] = max(entry["peak"], float(np.abs(expected).max()))
 
 
-def _finished(table: Table, count: int) -> Table:
+def _finished(table: Table, count: int, exact: set[str]) -> Table:
     for name, ports in table.items():
         for port, entry in ports.items():
             entry["mean_abs"] /= count
+            bound = 0.0 if name in exact else TOLERANCE * max(entry["peak"], 1.0)
             # `not <=` also catches NaN.
-            if not entry["max_abs"] <= TOLERANCE * max(entry["peak"], 1.0):
+            if not entry["max_abs"] <= bound:
                 raise ExportError(
                     f"graph {name} differs from torch: found {entry['max_abs']:.3g} at output "
-                    f"{port}, expected at most {TOLERANCE * max(entry['peak'], 1.0):.3g}; "
-                    "report the network"
+                    f"{port}, expected at most {bound:.3g}; report the network"
                 )
             for key in entry:
                 entry[key] = float(f"{entry[key]:.4g}")

@@ -37,7 +37,8 @@ class CodecParts:
 
     channels: (N, M). multiple: what picture sides are padded to. chunks: as in the manifest, in
     decoding order. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps
-    that decode the chunks to ``y_hat``.
+    that decode the chunks to ``y_hat``. exact: float graph → its integer-valued twin. notes: for
+    the manifest.
     """
 
     family: str
@@ -49,6 +50,7 @@ class CodecParts:
     tensors: Mapping[str, np.ndarray]
     encode: tuple[Step, ...]
     latent: tuple[Step, ...]
+    exact: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -68,12 +68,14 @@ class Codec:
         """Load all engines of a decode route, so that the first picture does not wait."""
         for step in self.bundle.route(route, "decode").steps:
             if step["op"] == "graph":
-                self.engine(step["graph"])
+                self.engine(self.bundle.manifest.exact.get(step["graph"], step["graph"]))
 
-    def encode(self, image: Any, route: str = "encode") -> bytes:
+    def encode(self, image: Any, route: str = "encode", exact: bool = True) -> bytes:
         """Compress one picture.
 
         image: path, PIL image, or uint8/uint16 array (H, W[, 1|3|4]); see `latentsr.image`.
+        exact: take scales and means from the bundle's exact graphs, where it has them, so that
+        the stream decodes on every device; False for strings that CompressAI shall decode.
         Returns the stream's bytes. Raises ImageError, UsageError, BackendError.
         """
         picture = to_rgb8(image)
@@ -82,13 +84,14 @@ class Codec:
         multiple = self.bundle.manifest.multiple
         padding = Padding(right=-width % multiple, bottom=-height % multiple)
         run = routes.Run(width, height, padding, values={"picture": picture})
+        run.exact = exact and bool(self.bundle.manifest.exact)
         routes.execute(self.bundle.route(route, "encode"), run, self._machine)
         self.timeline = run.timeline
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         return container.pack(
             Stream(
                 width, height, padding, self.bundle.fingerprint,
-                tuple(run.chunks[name] for name in names), run.form, run.symbol_crc,
+                tuple(run.chunks[name] for name in names), run.form, run.symbol_crc, run.exact,
             )
         )  # fmt: skip
 
@@ -126,11 +129,16 @@ class Codec:
                 f"stream has the wrong chunks: found {len(parts.chunks)}, expected "
                 f"{len(self.bundle.manifest.chunks)}; decode it with its own bundle"
             )
+        if parts.exact and not self.bundle.manifest.exact:
+            raise StreamError(
+                "stream wants exact graphs: found none in the bundle, expected them; decode it "
+                "with its own bundle"
+            )
         return parts
 
     def _decode(self, parts: Stream, route: Route) -> np.ndarray:
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
-        run = routes.Run(parts.width, parts.height, parts.padding, parts.form)
+        run = routes.Run(parts.width, parts.height, parts.padding, parts.form, parts.exact)
         run.chunks = dict(zip(names, parts.chunks, strict=True))
         routes.execute(route, run, self._machine)
         if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:

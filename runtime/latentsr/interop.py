@@ -51,7 +51,16 @@ def from_compressai(
 
 
 def to_compressai(bundle: Bundle, stream: Stream) -> tuple[list[list[bytes]], tuple[int, int]]:
-    """Strings and shape for CompressAI's ``decompress()``; the picture it makes is padded."""
+    """Strings and shape for CompressAI's ``decompress()``; the picture it makes is padded.
+
+    The stream must come from ``encode(..., exact=False)``: CompressAI computes scales in floating
+    point. Raises UsageError otherwise.
+    """
+    if stream.exact:
+        raise UsageError(
+            "stream cannot be given to CompressAI: found exact scales, expected those of the "
+            "float graph; encode with exact=False"
+        )
     stride = bundle.manifest.chunks[0].stride
     height, width = stream.padded_size
     return [[chunk] for chunk in reversed(stream.chunks)], (height // stride, width // stride)

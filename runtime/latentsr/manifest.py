@@ -8,7 +8,8 @@
     codec           {family, channels: [N, M], multiple}; pictures are padded to `multiple`
     files           {path: {sha256, bytes}} for every file of the bundle but the manifest
     graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, ...}}
-    entropy         {graphs: [names], chunks: [{name, model, channels, stride}]}
+    entropy         {graphs: [names], chunks: [{name, model, channels, stride}],
+                     exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
     created_by      versions of what wrote the bundle
     source          where the weights came from: {file, sha256} for each checkpoint
@@ -85,6 +86,7 @@ class Manifest:
     graphs: Mapping[str, Graph]
     entropy_graphs: tuple[str, ...]
     chunks: tuple[Chunk, ...]
+    exact: Mapping[str, str]
     routes: Mapping[str, Route]
     raw: Mapping[str, Any]
 
@@ -172,9 +174,21 @@ def _manifest(root: _Reader) -> Manifest:
         graphs=graphs,
         entropy_graphs=entropy_graphs,
         chunks=chunks,
+        exact=_exact(entropy, graphs),
         routes={name: _route(item) for name, item in root.children("routes").items()},
         raw=root.value,
     )
+
+
+def _exact(entropy: _Reader, graphs: Mapping[str, Graph]) -> dict[str, str]:
+    exact = entropy.get("exact", dict, {})
+    for name, twin in exact.items():
+        if name not in graphs or not isinstance(twin, str) or twin not in graphs:
+            raise entropy.fault("exact", f"pairs of names among {sorted(graphs)}")
+        ports = [(graphs[n].inputs, graphs[n].outputs) for n in (name, twin)]
+        if ports[0] != ports[1]:
+            raise entropy.fault("exact", "graphs with equal inputs and outputs")
+    return dict(exact)
 
 
 def _file(name: str, item: _Reader) -> File:

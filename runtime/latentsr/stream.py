@@ -8,7 +8,9 @@ offset  bytes  content
 0       3      magic, ``4C 53 52`` ("LSR")
 3       1      version, 1
 4       1      form of the entropy coder's output: 0 ``compressai``; other values are reserved
-5       1      flags: bit 0, a CRC-32 of the symbols is present; all other bits MUST be 0
+5       1      flags: bit 0, a CRC-32 of the symbols is present; bit 1, scales and means come from
+               the bundle's exact graphs, otherwise from its float graphs (as in CompressAI's
+               own strings); all other bits MUST be 0
 6       2      width of the picture in samples, 1..65535
 8       2      height of the picture in samples, 1..65535
 10      4      padding left, top, right, bottom in samples, 0..255 each; padding was added around
@@ -45,6 +47,8 @@ MAX_SIDE = 65535
 MAX_CHUNKS = 64
 _HEAD = struct.Struct("<3sBBBHH4BBB8s")
 _FLAG_SYMBOL_CRC = 1
+_FLAG_EXACT = 2
+_KNOWN_FLAGS = _FLAG_SYMBOL_CRC | _FLAG_EXACT
 
 
 class Padding(NamedTuple):
@@ -67,6 +71,7 @@ class Stream:
     chunks: tuple[bytes, ...]
     form: str = "compressai"
     symbol_crc: int | None = None
+    exact: bool = False
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -90,6 +95,7 @@ def pack(stream: Stream) -> bytes:
     if not 1 <= len(stream.chunks) <= MAX_CHUNKS or len(stream.fingerprint) != 8:
         raise ValueError("a stream has 1..64 chunks and a fingerprint of 8 bytes")
     flags = _FLAG_SYMBOL_CRC if stream.symbol_crc is not None else 0
+    flags |= _FLAG_EXACT if stream.exact else 0
     head = _HEAD.pack(
         MAGIC, VERSION, FORMS.index(stream.form), flags, stream.width, stream.height,
         *stream.padding, len(stream.chunks), 0, stream.fingerprint,
@@ -109,17 +115,18 @@ def unpack(data: bytes) -> Stream:
             f"stream is damaged: CRC-32 found {zlib.crc32(data[:-4]):08x}, "
             f"expected {struct.unpack('<I', data[-4:])[0]:08x}; fetch or write the stream again"
         )
-    if form >= len(FORMS) or flags & ~_FLAG_SYMBOL_CRC or zero or not 1 <= count <= MAX_CHUNKS:
+    if form >= len(FORMS) or flags & ~_KNOWN_FLAGS or zero or not 1 <= count <= MAX_CHUNKS:
         raise StreamError(
             f"stream uses what this version does not know: found form {form}, flags {flags}, "
-            f"{count} chunks, expected form below {len(FORMS)}, flags below 2, 1..{MAX_CHUNKS} "
+            f"{count} chunks, expected form below {len(FORMS)}, flags below 4, 1..{MAX_CHUNKS} "
             "chunks; update latentsr"
         )
     if width == 0 or height == 0:
         raise CorruptStream(f"stream has an empty picture: found {width}x{height}, expected >= 1")
     chunks, symbol_crc = _read_chunks(data, count, bool(flags & _FLAG_SYMBOL_CRC))
     padding = Padding(left, top, right, bottom)
-    return Stream(width, height, padding, fingerprint, chunks, FORMS[form], symbol_crc)
+    exact = bool(flags & _FLAG_EXACT)
+    return Stream(width, height, padding, fingerprint, chunks, FORMS[form], symbol_crc, exact)
 
 
 def _read_head(data: bytes) -> tuple:

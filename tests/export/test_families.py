@@ -89,7 +89,7 @@ def test_compressai_strings_decode_here(
 def test_our_strings_decode_in_compressai(exported: tuple[Any, Path], picture: np.ndarray) -> None:
     network, path = exported
     with latentsr.load(path, threads=1) as codec:
-        data = codec.encode(picture)
+        data = codec.encode(picture, exact=False)
         found = codec.decode(data)
         strings, shape = to_compressai(codec.bundle, codec.open_stream(data))
     with torch.no_grad():

@@ -93,10 +93,10 @@ def test_registry_keeps_its_protocol(kind: type[EDSR] | type[RLFN]) -> None:
 
 def test_networks_of_spandrel(tmp_path: Path) -> None:
     pytest.importorskip("spandrel")
-    from spandrel.architectures.Compact import SRVGGNetCompact
+    from spandrel.architectures.Compact import Compact
     from spandrel.architectures.SPAN import SPAN
 
-    compact = SRVGGNetCompact(num_feat=8, num_conv=2, upscale=2)
+    compact = Compact(num_feat=8, num_conv=2, upscale=2)
     loaded = load_pixel_sr(_saved(tmp_path, compact))
     assert (loaded.source, loaded.scale, loaded.multiple_of) == ("spandrel", 2, 1)
     _same_in_onnx(loaded)
@@ -121,10 +121,10 @@ def test_folding_leaves_other_networks_alone() -> None:
 
 def test_networks_that_are_not_for_enlarging_rgb(tmp_path: Path) -> None:
     pytest.importorskip("spandrel")
-    from spandrel.architectures.Compact import SRVGGNetCompact
+    from spandrel.architectures.Compact import Compact
     from spandrel.architectures.DnCNN import DnCNN
 
-    gray = SRVGGNetCompact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=2)
+    gray = Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=2)
     with pytest.raises(CheckpointError, match="1 input and 1 output"):
         load_pixel_sr(_saved(tmp_path, gray))
     with pytest.raises(CheckpointError, match="does not enlarge"):

@@ -11,6 +11,7 @@ from latentsr.errors import CorruptStream, ImageError, LatentSRError, StreamErro
 from latentsr.stream import MAX_SIDE, Padding, Stream, pack, unpack
 
 STREAM = Stream(75, 101, Padding(0, 1, 53, 26), b"01234567", (b"zz", b"yyy"), "compressai", 0xABCD)
+EXACT = Stream(1, 1, Padding(), b"8 bytes!", (b"",), exact=True)
 GOLDEN = bytes.fromhex(
     "4c5352 01 00 01 4b00 6500 0001351a 02 00 3031323334353637"  # head
     "02000000 03000000 7a7a 797979 cdab0000"  # lengths, chunks, CRC-32 of the symbols
@@ -25,6 +26,7 @@ def sealed(body: bytes) -> bytes:
 def test_golden_bytes() -> None:
     assert pack(STREAM) == sealed(GOLDEN)
     assert unpack(sealed(GOLDEN)) == STREAM
+    assert unpack(pack(EXACT)) == EXACT and pack(EXACT)[5] == 2
 
 
 def test_without_symbol_crc() -> None:
@@ -58,7 +60,7 @@ def test_every_flip_and_cut_is_noticed() -> None:
     ("offset", "value", "message"),
     [
         (4, 7, "form 7"),
-        (5, 2, "flags 2"),
+        (5, 4, "flags 4"),
         (14, 0, "0 chunks"),
         (14, 65, "65 chunks"),
         (15, 1, "update latentsr"),

@@ -2,14 +2,16 @@
 
 A ``factorized`` chunk (Ballé et al. 2018, the hyper-latent z; y of a factorized prior) has a
 table and a median per channel. A ``gaussian`` chunk has a table per scale; the scale index of
-a symbol is the number of scale-table entries (all but the last) that lie below its σ. Symbols
-are round(latent - mean or median), half to even; the decoder returns symbol + mean or median.
+a symbol is the number of scale-table entries (all but the last) that lie below its σ; where the
+bundle has exact graphs σ is an integer and the table is `thresholds`. Symbols are
+round(latent - mean or median), half to even; the decoder returns symbol + mean or median.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +21,13 @@ from latentsr.errors import BundleError, CorruptStream, DesyncError, ImageError
 from latentsr.manifest import Chunk
 
 _SYMBOL_LIMIT = 2.0**30
+
+
+class Coding(Protocol):
+    """How a call codes: form of the coder, and whether scales are exact integers."""
+
+    form: str
+    exact: bool
 
 
 class EntropyModel:
@@ -33,12 +42,18 @@ class EntropyModel:
             medians = bundle.tensor(f"{chunk.name}.medians", "float32", (chunk.channels,))
             self._medians = medians.reshape(1, -1, 1, 1)
         else:
-            self._scale_table = bundle.tensor(
-                f"{chunk.name}.scale_table", "float32", (len(tables.cdf),)
-            )
+            rows = (len(tables.cdf),)
+            self._scale_table = bundle.tensor(f"{chunk.name}.scale_table", "float32", rows)
+            self._thresholds = self._scale_table
+            if bundle.manifest.exact:
+                self._thresholds = bundle.tensor(f"{chunk.name}.thresholds", "float32", rows)
 
     def encode(
-        self, latent: np.ndarray, scales: np.ndarray | None, means: np.ndarray | None, form: str
+        self,
+        latent: np.ndarray,
+        scales: np.ndarray | None,
+        means: np.ndarray | None,
+        coding: Coding,
     ) -> tuple[bytes, np.ndarray, np.ndarray]:
         """Code a float32 latent (1, C, h, w): bytes, the decoder's latent, int32 symbols."""
         shift = self._shift(means)
@@ -50,7 +65,8 @@ class EntropyModel:
                 "expected a trained network's latents; check the checkpoint"
             )
         symbols = residual.astype(np.int32)
-        data = self.coder.encode(symbols, self._indexes(scales, latent.shape), form=form)
+        indexes = self._indexes(scales, latent.shape, coding.exact)
+        data = self.coder.encode(symbols, indexes, form=coding.form)
         return data, self._latent(symbols, shift), symbols
 
     def decode(
@@ -59,7 +75,7 @@ class EntropyModel:
         padded_size: tuple[int, int],
         scales: np.ndarray | None,
         means: np.ndarray | None,
-        form: str,
+        coding: Coding,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Decode one chunk to the float32 latent (1, C, h, w) and its int32 symbols.
 
@@ -68,7 +84,8 @@ class EntropyModel:
         shape = self._shape(padded_size)
         self._check_plausible(len(data), shape)
         try:
-            symbols = self.coder.decode(data, self._indexes(scales, shape), form=form)
+            indexes = self._indexes(scales, shape, coding.exact)
+            symbols = self.coder.decode(data, indexes, form=coding.form)
         except CorruptStream as error:
             if self.chunk.model == "factorized":
                 raise
@@ -106,7 +123,9 @@ class EntropyModel:
                 f"expected at least {math.ceil(least / 8)}; fetch or write the stream again"
             )
 
-    def _indexes(self, scales: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    def _indexes(
+        self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool
+    ) -> np.ndarray:
         if self.chunk.model == "factorized":
             channel = np.arange(self.chunk.channels, dtype=np.int32).reshape(1, -1, 1, 1)
             return np.ascontiguousarray(np.broadcast_to(channel, shape))
@@ -116,7 +135,8 @@ class EntropyModel:
                 f"scales of chunk {self.chunk.name} have the wrong shape: found {found}, "
                 f"expected {tuple(shape)}; export the bundle again"
             )
-        return scale_indexes(np.ascontiguousarray(scales), self._scale_table)
+        table = self._thresholds if exact else self._scale_table
+        return scale_indexes(np.ascontiguousarray(scales), table)
 
     def _shift(self, means: np.ndarray | None) -> np.ndarray | None:
         return self._medians if self.chunk.model == "factorized" else means

@@ -12,8 +12,10 @@ starts with nothing but the stream and ends by setting ``picture``. The steps::
     {"op": "picture", "in": x, "out": picture}        float32 NCHW 0..1 → uint8 HWC, rounded
     {"op": "resize", "in": picture, "out": picture, "scale": k, "filter": "bicubic"}
 
-`scales` belongs to gaussian chunks, `means` is optional. Unknown steps, graphs, chunks and values
-are refused before anything runs. A new system is a new list of steps, not a new branch here.
+Streams whose scales are exact run the twin that the manifest names under `entropy.exact` in place
+of a float graph. `scales` belongs to gaussian chunks, `means` is optional. Unknown steps, graphs,
+chunks and values are refused before anything runs. A new system is a new list of steps, not a new
+branch here.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class Run:
     height: int
     padding: Padding
     form: str = "compressai"
+    exact: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
     symbol_crc: int = 0
@@ -142,8 +145,9 @@ def _outputs(step: Step) -> list[Any]:
 
 
 def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
-    graph = machine.bundle.manifest.graphs[step["graph"]]
-    engine = machine.engine(step["graph"])
+    manifest = machine.bundle.manifest
+    name = manifest.exact.get(step["graph"], step["graph"]) if run.exact else step["graph"]
+    graph, engine = manifest.graphs[name], machine.engine(name)
     inputs = {n: run.values[v] for n, v in zip(graph.inputs, step["in"], strict=True)}
     first = inputs[graph.inputs[0]]
     stage.macs = round(graph.macs_per_position * first.shape[-1] * first.shape[-2])
@@ -151,8 +155,8 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     missing = set(graph.outputs) - set(outputs)
     if missing:
         raise BundleError(f"graph {step['graph']} lacks outputs {sorted(missing)}; export again")
-    for name, value in zip(graph.outputs, step["out"], strict=True):
-        run.values[value] = outputs[name]
+    for port, value in zip(graph.outputs, step["out"], strict=True):
+        run.values[value] = outputs[port]
 
 
 def _given(step: Step, key: str, run: Run) -> np.ndarray | None:
@@ -163,7 +167,7 @@ def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
     del stage
     model = machine.entropy[step["chunk"]]
     scales, means = _given(step, "scales", run), _given(step, "means", run)
-    data, latent, crc = model.encode(run.values[step["in"]], scales, means, run.form)
+    data, latent, crc = model.encode(run.values[step["in"]], scales, means, run)
     run.chunks[step["chunk"]] = data
     run.values[step["out"]] = latent
     run.symbol_crc = model.crc(crc, run.symbol_crc)
@@ -176,7 +180,7 @@ def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
         raise StreamError(f"stream lacks chunk {step['chunk']}; decode with its own bundle")
     scales, means = _given(step, "scales", run), _given(step, "means", run)
     data = run.chunks[step["chunk"]]
-    latent, symbols = model.decode(data, run.padded_size, scales, means, run.form)
+    latent, symbols = model.decode(data, run.padded_size, scales, means, run)
     run.values[step["out"]] = latent
     run.symbol_crc = model.crc(symbols, run.symbol_crc)
 

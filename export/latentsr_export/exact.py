@@ -1,0 +1,208 @@
+"""Exact entropy parameters: hyper-synthesis as an integer-valued float32 graph, with its proof.
+
+Post-training quantisation of a stack of convolutions with ReLU or LeakyReLU. Weights and
+activations are integers held in float32. For every output channel Σ|w|·max|x| + |b| < 2^24, so
+every partial sum is an integer that float32 holds exactly, in any order of summation; with
+|w|, |x| <= 2047 also with TF32 or FP16 inputs. Algorithms that are off by less than ½ (Winograd)
+are put right by the rounding before each shift. Shifts are powers of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentsr.errors import ExportError
+
+LIMIT = 1 << 24
+LARGEST = 2047
+# Least weight magnitude that still says something about the network it came from.
+LEAST_WEIGHT = 3
+INPUT_BITS = 4
+OUTPUT_BITS = 10
+_OUTPUT_RANGE = float(1 << 20)
+_QUANTILE = 0.9999
+
+
+class IntegerLayer(nn.Module):
+    """One convolution on integers: round, activate, shift by powers of two, round, clip."""
+
+    shift: Tensor
+
+    def __init__(self, layer: nn.Module, slope: float | None, shift: Tensor, top: float) -> None:
+        super().__init__()
+        self.layer, self.slope, self.top = layer, slope, top
+        self.register_buffer("shift", shift.reshape(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Integers (N, C, H, W) to integers of magnitude up to `top`."""
+        acc = torch.round(self.layer(x))
+        if self.slope is not None:
+            acc = torch.clamp(acc, min=0) + self.slope * torch.clamp(acc, max=0)
+        return torch.clamp(torch.round(acc * self.shift), -self.top, self.top)
+
+
+class ExactParameters(nn.Module):
+    """ẑ (N, C, h, w) to scales as integers in units of 2^-10 and, where there are, means."""
+
+    def __init__(self, layers: Sequence[IntegerLayer], limit: float, means: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.limit, self.means = limit, means
+
+    def forward(self, z_hat: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Scales (N, M, 4h, 4w); with means, scales and means of that shape."""
+        x = torch.clamp(torch.round(z_hat * float(1 << INPUT_BITS)), -self.limit, self.limit)
+        for layer in self.layers:
+            x = layer(x)
+        if not self.means:
+            return torch.clamp(x, min=0)
+        scales, means = x.chunk(2, 1)
+        return torch.clamp(scales, min=0), means * (1.0 / (1 << OUTPUT_BITS))
+
+
+@dataclass
+class Exact:
+    """An exact graph's module, and what proves it: one entry for each layer."""
+
+    module: ExactParameters
+    proof: list[dict[str, Any]] = field(default_factory=list)
+
+
+def quantise(
+    h_s: nn.Module, calibration: Sequence[Tensor], means: bool, levels: int = 255
+) -> Exact:
+    """Quantise hyper-synthesis layers.
+
+    h_s: a Sequential of Conv2d/ConvTranspose2d, each followed by ReLU, LeakyReLU or nothing.
+    calibration: ẑ of real pictures, float (1, C, h, w). levels: largest magnitude of hidden
+    activations, up to 2047. Raises ExportError that names the layer
+    where the bound leaves less than 3 as the largest weight.
+    """
+    limit = float(LARGEST)
+    layers: list[IntegerLayer] = []
+    proof: list[dict[str, Any]] = []
+    scale, top = float(1 << INPUT_BITS), limit
+    values = list(calibration)
+    pairs = _pairs(h_s)
+    for number, (layer, slope) in enumerate(pairs):
+        last = number == len(pairs) - 1
+        with torch.no_grad():
+            values = [_activate(layer(value), slope) for value in values]
+        integer, exponents, entry = _integer_layer(layer, scale, top, f"h_s layer {number}")
+        after = float(1 << OUTPUT_BITS) if last else 2.0 ** _exponent(values, levels)
+        shift = after * torch.exp2(-exponents) / scale
+        top_after = _OUTPUT_RANGE if last else float(levels)
+        # The last activation is undone by the thresholds on scales, and means have none.
+        layers.append(IntegerLayer(integer, None if last else slope, shift, top_after))
+        proof.append(entry)
+        scale, top = after, top_after
+    return Exact(ExactParameters(layers, limit, means).eval(), proof)
+
+
+def thresholds(scale_table: np.ndarray) -> np.ndarray:
+    """Integer thresholds for the scales of `ExactParameters`: scale > t where σ > table entry."""
+    return np.floor(scale_table.astype(np.float64) * (1 << OUTPUT_BITS)).astype(np.float32)
+
+
+def _pairs(h_s: nn.Module) -> list[tuple[Any, float | None]]:
+    pairs: list[tuple[Any, float | None]] = []
+    for module in h_s.children():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            pairs.append((module, None))
+        elif isinstance(module, nn.ReLU) and pairs:
+            pairs[-1] = (pairs[-1][0], 0.0)
+        elif isinstance(module, nn.LeakyReLU) and pairs:
+            pairs[-1] = (pairs[-1][0], module.negative_slope)
+        else:
+            raise ExportError(
+                f"hyper-synthesis cannot be made exact: found {type(module).__name__}, expected "
+                "convolutions with ReLU or LeakyReLU; export without the exact graph"
+            )
+    return pairs
+
+
+def _activate(x: Tensor, slope: float | None) -> Tensor:
+    return x if slope is None else nn.functional.leaky_relu(x, slope)
+
+
+def _exponent(values: Sequence[Tensor], levels: int) -> int:
+    """Largest e such that nearly all magnitudes times 2^e stay within the levels."""
+    magnitudes = np.concatenate([value.abs().flatten().numpy() for value in values])
+    most = float(np.quantile(magnitudes, _QUANTILE))
+    return int(np.floor(np.log2(levels / max(most, 1e-6))))
+
+
+def _integer_layer(
+    layer: Any, scale: float, top: float, name: str
+) -> tuple[nn.Module, Tensor, dict[str, Any]]:
+    """The layer with integer weights, its exponents, and its line of the proof."""
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    weight = layer.weight.detach().transpose(0, 1) if transposed else layer.weight.detach()
+    weight, bias = weight.double(), layer.bias.detach().double()
+    exponents = torch.stack([
+        torch.tensor(_channel_exponent(w, float(b), scale, top, layer, name))
+        for w, b in zip(weight, bias, strict=True)
+    ]).double()  # fmt: skip
+    factor = torch.exp2(exponents)
+    integers = torch.round(weight * factor.reshape(-1, 1, 1, 1))
+    offset = torch.round(bias * factor * scale)
+    sums = [
+        _largest_sum(w, layer) * top + abs(float(b)) for w, b in zip(integers, offset, strict=True)
+    ]
+    if not max(sums) < LIMIT:
+        raise ExportError(f"bound broken in {name}: found {max(sums):.0f}, expected < {LIMIT}")
+    made = _like(layer)
+    with torch.no_grad():
+        made.weight.copy_((integers.transpose(0, 1) if transposed else integers).float())
+        made.bias.copy_(offset.float())
+    entry = {
+        "layer": name, "largest_input": int(top), "largest_sum": int(max(sums)), "limit": LIMIT,
+        "largest_weight": int(integers.abs().max()),
+        "least_channel_weight": int(integers.abs().flatten(1).max(1).values.min()),
+    }  # fmt: skip
+    return made, exponents.float(), entry
+
+
+def _channel_exponent(
+    weight: Tensor, bias: float, scale: float, top: float, layer: Any, name: str
+) -> int:
+    """Largest power of two for one output channel that keeps the bound."""
+    for exponent in range(24, -25, -1):
+        factor = 2.0**exponent
+        integers = torch.round(weight * factor)
+        total = _largest_sum(integers, layer) * top + abs(round(bias * factor * scale))
+        if total < LIMIT and float(integers.abs().max()) <= LARGEST:
+            if float(weight.abs().max()) > 0 and float(integers.abs().max()) < LEAST_WEIGHT:
+                break
+            return exponent
+    raise ExportError(
+        f"{name} cannot be made exact: found too many terms for sums below 2^24, expected weights "
+        f"of at least {LEAST_WEIGHT}; export without the exact graph"
+    )
+
+
+def _largest_sum(integers: Tensor, layer: Any) -> float:
+    """Largest Σ|w| that one output position of a channel sees; integers: (Cin, kh, kw)."""
+    magnitudes = integers.abs()
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return float(magnitudes.sum())
+    # A transposed convolution of stride s meets, at each position, one tap in s by s.
+    step_h, step_w = layer.stride
+    return max(
+        float(magnitudes[:, i::step_h, j::step_w].sum())
+        for i in range(step_h)
+        for j in range(step_w)
+    )
+
+
+def _like(layer: Any) -> Any:
+    options = {"stride": layer.stride, "padding": layer.padding}
+    if isinstance(layer, nn.ConvTranspose2d):
+        options["output_padding"] = layer.output_padding
+    return type(layer)(layer.in_channels, layer.out_channels, layer.kernel_size, **options)
