@@ -159,7 +159,7 @@ def compare(codec: Codec, kind: str, network: Any, levels: int, latents: Any) ->
 
 def rate(codec: Codec, latents: Any) -> dict[str, Any]:
     """Bytes of y with the float and with the exact graph, per latent."""
-    model = codec._machine.entropy["y"]
+    model = codec.machine.entropy["y"]
     rows = []
     for y, z_hat in latents:
         symbols = np.rint(y).astype(np.int32)

@@ -15,7 +15,7 @@ from torch import nn
 
 import latentsr
 from latentsr.bundle import DEMO, Bundle
-from latentsr.errors import CheckpointError
+from latentsr.errors import CheckpointError, ExportError
 from latentsr.image import to_rgb8
 from latentsr_export.checkpoint import load_state, source_hash
 from latentsr_export.exact_parts import add_exact
@@ -68,6 +68,11 @@ def export(
         scales["latent"] = 4
     if pixel_sr is not None:
         network = load_pixel_sr(pixel_sr)
+        if network.multiple_of > 1:
+            raise ExportError(
+                f"pixel SR network takes only certain sizes: found multiples of "
+                f"{network.multiple_of} for {network.name}, expected any size; export another one"
+            )
         specs["pixel_sr"] = GraphSpec(network.module, ("x",), ("hr",), 3, 1, "synthesis")
         scales["pixel"] = network.scale
     graphs = {}

@@ -36,7 +36,7 @@ class Codec:
         self._lock = threading.Lock()
         chunks = bundle.manifest.chunks
         entropy = {chunk.name: EntropyModel(bundle, chunk) for chunk in chunks}
-        self._machine = routes.Machine(bundle, entropy, self.engine)
+        self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)
 
@@ -85,7 +85,7 @@ class Codec:
         padding = Padding(right=-width % multiple, bottom=-height % multiple)
         run = routes.Run(width, height, padding, values={"picture": picture})
         run.exact = exact and bool(self.bundle.manifest.exact)
-        routes.execute(self.bundle.route(route, "encode"), run, self._machine)
+        routes.execute(self.bundle.route(route, "encode"), run, self.machine)
         self.timeline = run.timeline
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         return container.pack(
@@ -140,7 +140,7 @@ class Codec:
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         run = routes.Run(parts.width, parts.height, parts.padding, parts.form, parts.exact)
         run.chunks = dict(zip(names, parts.chunks, strict=True))
-        routes.execute(route, run, self._machine)
+        routes.execute(route, run, self.machine)
         if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:
             raise DesyncError(
                 f"decoded symbols differ from the encoder's: found CRC-32 {run.symbol_crc:08x}, "

@@ -9,6 +9,7 @@ from latentsr.errors import UsageError
 
 BACKENDS = {
     "ort": "latentsr.backends.ort:OrtBackend",
+    "openvino": "latentsr.backends.openvino:OpenVinoBackend",
 }
 
 

@@ -65,7 +65,7 @@ class EntropyModel:
                 "expected a trained network's latents; check the checkpoint"
             )
         symbols = residual.astype(np.int32)
-        indexes = self._indexes(scales, latent.shape, coding.exact)
+        indexes = self.indexes(scales, latent.shape, coding.exact)
         data = self.coder.encode(symbols, indexes, form=coding.form)
         return data, self._latent(symbols, shift), symbols
 
@@ -84,7 +84,7 @@ class EntropyModel:
         shape = self._shape(padded_size)
         self._check_plausible(len(data), shape)
         try:
-            indexes = self._indexes(scales, shape, coding.exact)
+            indexes = self.indexes(scales, shape, coding.exact)
             symbols = self.coder.decode(data, indexes, form=coding.form)
         except CorruptStream as error:
             if self.chunk.model == "factorized":
@@ -123,9 +123,10 @@ class EntropyModel:
                 f"expected at least {math.ceil(least / 8)}; fetch or write the stream again"
             )
 
-    def _indexes(
+    def indexes(
         self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool
     ) -> np.ndarray:
+        """Table row of each symbol: the channel, or the scale index of its σ."""
         if self.chunk.model == "factorized":
             channel = np.arange(self.chunk.channels, dtype=np.int32).reshape(1, -1, 1, 1)
             return np.ascontiguousarray(np.broadcast_to(channel, shape))

@@ -1,0 +1,154 @@
+"""Verification: encode with every engine, decode with every engine, count what differs.
+
+A combination is a backend with a thread count. Each one encodes every picture; each other one
+decodes those streams; scale indexes and symbols are compared with the encoder's, value by value.
+Besides, every graph that runs on the way is compared across combinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from latentsr.backends import BACKENDS
+from latentsr.codec import Codec, load
+from latentsr.errors import BackendError, CorruptStream, UsageError
+from latentsr.manifest import Route
+from latentsr.pipeline import routes
+from latentsr.pipeline.routes import Run
+from latentsr.stream import Padding
+
+THREADS = (1, 2)
+
+
+@dataclass
+class Cell:
+    """One encoder and one decoder over all pictures."""
+
+    encoder: str
+    decoder: str
+    differing_indexes: int = 0
+    differing_symbols: int = 0
+    desyncs: int = 0
+
+
+@dataclass
+class Verification:
+    """All cells, how many indexes and symbols each saw, and parity of graphs across engines."""
+
+    combinations: list[str]
+    cells: list[Cell]
+    pictures: int
+    symbols: int = 0
+    parity: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Figures for JSON; the totals are sums over the cells."""
+        return {
+            "combinations": self.combinations,
+            "pictures": self.pictures,
+            "symbols": self.symbols,
+            "differing_indexes": sum(cell.differing_indexes for cell in self.cells),
+            "differing_symbols": sum(cell.differing_symbols for cell in self.cells),
+            "desyncs": sum(cell.desyncs for cell in self.cells),
+            "cells": [vars(cell) for cell in self.cells],
+            "parity": self.parity,
+        }
+
+
+def available(bundle: str) -> dict[str, Codec]:
+    """A codec for each backend that can be loaded here and each thread count."""
+    found = {}
+    for backend in BACKENDS:
+        for threads in THREADS:
+            codec = load(bundle, backend=backend, threads=threads)
+            try:
+                codec.engine(next(iter(codec.bundle.manifest.graphs)))
+            except BackendError:
+                break
+            found[f"{backend}-{threads}"] = codec
+    if not found:
+        raise UsageError("no engine library is installed; run: pip install 'latentsr[cpu]'")
+    return found
+
+
+def verify(
+    codecs: dict[str, Codec], pictures: Sequence[np.ndarray], exact: bool = True
+) -> Verification:
+    """Run the whole matrix over uint8 (H, W, 3) pictures.
+
+    exact: use the exact graphs, where the bundle has them; False shows what the float graphs do.
+    """
+    names = list(codecs)
+    cells = {(a, b): Cell(a, b) for a in names for b in names}
+    result = Verification(names, list(cells.values()), len(pictures))
+    for picture in pictures:
+        encoded = {name: _encode(codec, picture, exact) for name, codec in codecs.items()}
+        _parity(encoded, result.parity)
+        first = next(iter(codecs.values()))
+        result.symbols += sum(v.size for v in _latents(first, "encode", encoded[names[0]]))
+        for (a, b), cell in cells.items():
+            _decode_and_compare(codecs[b], encoded[a], cell)
+    return result
+
+
+def _encode(codec: Codec, picture: np.ndarray, exact: bool) -> Run:
+    height, width = picture.shape[:2]
+    multiple = codec.bundle.manifest.multiple
+    padding = Padding(right=-width % multiple, bottom=-height % multiple)
+    run = Run(width, height, padding, values={"picture": picture})
+    run.exact = exact and bool(codec.bundle.manifest.exact)
+    routes.execute(codec.bundle.route("encode", "encode"), run, codec.machine)
+    return run
+
+
+def _decode_and_compare(codec: Codec, encoded: Run, cell: Cell) -> None:
+    run = Run(encoded.width, encoded.height, encoded.padding, encoded.form, encoded.exact)
+    run.chunks = dict(encoded.chunks)
+    route = codec.bundle.route("lr", "decode")
+    # The chain up to the latents is enough: pixels are not what must be equal.
+    last = max(i for i, step in enumerate(route.steps) if step["op"] == "entropy_decode")
+    steps = Route(route.kind, route.scale, route.steps[: last + 1], route.about)
+    try:
+        routes.execute(steps, run, codec.machine)
+    except CorruptStream:
+        cell.desyncs += 1
+    else:
+        pairs = zip(_latents(codec, "encode", encoded), _latents(codec, "lr", run), strict=True)
+        cell.differing_symbols += sum(int((a != b).sum()) for a, b in pairs)
+    ours, theirs = (_indexes(codec, r) for r in (encoded, run))
+    cell.differing_indexes += sum(
+        int((a != b).sum()) for a, b in zip(ours, theirs, strict=False)
+    )
+
+
+def _steps(codec: Codec, route: str) -> list[routes.Step]:
+    found = codec.bundle.manifest.routes[route].steps
+    return [step for step in found if step["op"].startswith("entropy")]
+
+
+def _latents(codec: Codec, route: str, run: Run) -> list[np.ndarray]:
+    return [run.values[step["out"]] for step in _steps(codec, route)]
+
+
+def _indexes(codec: Codec, run: Run) -> list[np.ndarray]:
+    found = []
+    for step in _steps(codec, "encode"):
+        scales = run.values.get(str(step.get("scales")))
+        if scales is not None:
+            model = codec.machine.entropy[step["chunk"]]
+            found.append(model.indexes(scales, scales.shape, run.exact))
+    return found
+
+
+def _parity(encoded: dict[str, Run], parity: dict[str, float]) -> None:
+    """Largest difference of each float value of the encode route against the first engine's."""
+    runs = list(encoded.values())
+    for name, value in runs[0].values.items():
+        if value.dtype != np.float32:
+            continue
+        found = max(float(np.abs(run.values[name] - value).max()) for run in runs)
+        parity[name] = max(parity.get(name, 0.0), found)

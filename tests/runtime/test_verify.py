@@ -1,0 +1,60 @@
+"""Verification: equal on exact graphs, and able to see a difference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import latentsr
+from latentsr.backends import BACKENDS
+from latentsr.backends.base import Engine
+from latentsr.codec import Codec
+from latentsr.report.verify import available, verify
+
+
+class Disturbed(Engine):
+    """An engine whose scales are off by one unit, as on a device that is not exact."""
+
+    def __init__(self, inner: Engine) -> None:
+        self.inner = inner
+
+    def run(self, inputs: object) -> dict[str, np.ndarray]:
+        return {name: value + 1 for name, value in self.inner.run(inputs).items()}  # type: ignore
+
+    @property
+    def runs_on(self) -> str:
+        return "disturbed"
+
+
+def two_codecs() -> dict[str, Codec]:
+    return {f"ort-{n}": latentsr.load("demo", threads=n) for n in (1, 2)}
+
+
+def test_exact_graphs_agree(picture: np.ndarray) -> None:
+    result = verify(two_codecs(), [picture, picture[:30, :70]]).as_dict()
+    assert result["combinations"] == ["ort-1", "ort-2"] and len(result["cells"]) == 4
+    assert result["differing_indexes"] == result["differing_symbols"] == result["desyncs"] == 0
+    assert result["symbols"] > 1000 and result["parity"]["scales"] == 0.0
+
+
+def test_a_disturbed_engine_is_seen(picture: np.ndarray) -> None:
+    codecs = two_codecs()
+    other = codecs["ort-2"]
+    other._engines["entropy_parameters_exact"] = Disturbed(other.engine("entropy_parameters_exact"))
+    result = verify(codecs, [picture]).as_dict()
+    assert result["differing_indexes"] > 0 and result["parity"]["scales"] == 1.0
+    across = [c for c in result["cells"] if c["encoder"] != c["decoder"]]
+    assert all(c["differing_indexes"] > 0 for c in across)
+    assert all(c["desyncs"] + c["differing_symbols"] > 0 for c in across)
+    same = [c for c in result["cells"] if c["encoder"] == c["decoder"]]
+    assert all(c["differing_indexes"] + c["desyncs"] == 0 for c in same)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_installed_backend_is_tried(backend: str, picture: np.ndarray) -> None:
+    pytest.importorskip({"ort": "onnxruntime"}.get(backend, backend))
+    codecs = available("demo")
+    assert f"{backend}-1" in codecs and f"{backend}-2" in codecs
+    stream = codecs["ort-1"].encode(picture)
+    found = codecs[f"{backend}-2"].decode(stream)
+    assert np.abs(found.astype(int) - codecs["ort-1"].decode(stream)).max() <= 1
