@@ -84,7 +84,7 @@ def quantise(
     activations, up to 2047. Raises ExportError that names the layer
     where the bound leaves less than 3 as the largest weight.
     """
-    limit = float(LARGEST)
+    limit = _input_limit(calibration)
     layers: list[IntegerLayer] = []
     proof: list[dict[str, Any]] = []
     scale, top = float(1 << INPUT_BITS), limit
@@ -125,6 +125,12 @@ def _pairs(h_s: nn.Module) -> list[tuple[Any, float | None]]:
                 "convolutions with ReLU or LeakyReLU; export without the exact graph"
             )
     return pairs
+
+
+def _input_limit(calibration: Sequence[Tensor]) -> float:
+    """Where ẑ is clipped: twice what calibration shows, so that weights keep their bits."""
+    most = max(float(value.abs().max()) for value in calibration) * (1 << INPUT_BITS)
+    return float(min(max(round(2 * most), 127), LARGEST))
 
 
 def _activate(x: Tensor, slope: float | None) -> Tensor:
