@@ -1,6 +1,6 @@
 """The demo over a folder of HR pictures: rate, quality and time of each ×4 route, and the means.
 
-python benchmarks/kodak_demo.py FOLDER [--bundle demo] [--threads 2] [--out results.json]
+python benchmarks/kodak_demo.py FOLDER [--bundle demo] [--backend ort] [--threads 2] [--out FILE]
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--bundle", default="demo")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--backend", default="ort")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     rows = []
-    with latentsr.load(given.bundle, threads=given.threads) as codec:
+    with latentsr.load(given.bundle, given.backend, threads=given.threads) as codec:
         for path in expand([given.folder], PICTURES):
             demo = run_demo(codec, to_rgb8(path), ROUTES, given.repeats)
             rows.append({"picture": path.name, **demo.as_dict()})
@@ -36,7 +37,8 @@ def main() -> None:
     mean = means(rows)
     print(f"mean of {len(rows)}", line(mean))
     if given.out:
-        result = {"machine": describe_machine(), "bundle": given.bundle, "threads": given.threads,
+        result = {"machine": describe_machine(), "bundle": given.bundle,
+                  "backend": given.backend, "threads": given.threads,
                   "repeats": given.repeats, "mean": mean, "pictures": rows}  # fmt: skip
         given.out.write_text(json.dumps(result, indent=1) + "\n")
 
