@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,12 @@ def test_every_installed_backend_is_tried(backend: str, picture: np.ndarray) -> 
     stream = codecs["ort-1"].encode(picture)
     found = codecs[f"{backend}-2"].decode(stream)
     assert np.abs(found.astype(int) - codecs["ort-1"].decode(stream)).max() <= 1
+
+
+def test_auto_takes_an_installed_backend(picture: np.ndarray) -> None:
+    with latentsr.load("demo", backend="auto", threads=1) as codec:
+        stream = codec.encode(picture)
+        runs_on = codec.engine("analysis").runs_on
+    with latentsr.load("demo", backend="ort", threads=1) as codec:
+        assert codec.decode(stream).shape == picture.shape
+    assert ("OpenVINO" in runs_on) == (find_spec("openvino") is not None)
