@@ -9,7 +9,7 @@ constexpr int kWidest = 10;
 constexpr int kNarrowest = 4;
 // Steps of the search that a row may cost on average, as a divisor: measured, see
 // benchmarks/entropy.py. Fewer steps cost more cache.
-constexpr std::uint64_t kSymbolsPerStep = 24;
+constexpr std::uint64_t kSymbolsPerStep = 96;
 
 // Number of the slot that holds the first state of each bucket.
 std::vector<std::uint32_t> bucket_starts(const LaneSlot* slots, int shift) {
@@ -66,7 +66,8 @@ bool LaneTables::build(const CdfTables& tables) {
     buckets_of_row.push_back(static_cast<std::uint32_t>(buckets.size()) << kShiftBits |
                              static_cast<std::uint32_t>(shift));
     for (const std::uint32_t start : starts) {
-      buckets.push_back(row.first + start);
+      buckets.push_back(first[start]);
+      bucket_slots.push_back(row.first + start);
     }
   }
   return true;

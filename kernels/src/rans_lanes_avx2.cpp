@@ -61,6 +61,13 @@ std::uint32_t lanes_beyond(__m256i inside, __m256i range) {
   return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(beyond)));
 }
 
+// The states after the symbols found, before the refill.
+__m256i advance(__m256i state, __m256i range, __m256i inside) {
+  const __m256i product =
+      _mm256_mullo_epi32(_mm256_srli_epi32(state, 16), _mm256_srli_epi32(range, 16));
+  return _mm256_add_epi32(product, inside);
+}
+
 // One symbol of each lane, without the refill. `row` holds valid row numbers.
 template <class Index>
 Eight step(const LaneJob<Index>& job, __m256i state, __m256i row) {
@@ -68,22 +75,24 @@ Eight step(const LaneJob<Index>& job, __m256i state, __m256i row) {
   const __m256i low = _mm256_and_si256(state, half);
   const __m256i where = gather(job.buckets_of_row, row);
   const __m256i shift = _mm256_and_si256(where, _mm256_set1_epi32((1 << kShiftBits) - 1));
-  __m256i at = gather(job.buckets, _mm256_add_epi32(_mm256_srli_epi32(where, kShiftBits),
-                                                    _mm256_srlv_epi32(low, shift)));
+  const __m256i bucket =
+      _mm256_add_epi32(_mm256_srli_epi32(where, kShiftBits), _mm256_srlv_epi32(low, shift));
   __m256i range;
   __m256i value;
-  load_slots(job.slots, at, range, value);
+  load_slots(job.buckets, bucket, range, value);
   __m256i inside = _mm256_sub_epi32(low, _mm256_and_si256(range, half));
-  while (__builtin_expect(lanes_beyond(inside, range) != 0, 0)) {  // ends: as in the scalar part
+  if (__builtin_expect(lanes_beyond(inside, range) == 0, 1)) {
+    return {advance(state, range, inside), value};
+  }
+  __m256i at = gather(job.bucket_slots, bucket);
+  do {  // ends: a row's last slot reaches 65536
     const __m256i frequency = _mm256_srli_epi32(range, 16);
     // All bits set is -1: subtracting the comparison adds one where it holds.
     at = _mm256_sub_epi32(at, _mm256_cmpeq_epi32(_mm256_max_epu32(inside, frequency), inside));
     load_slots(job.slots, at, range, value);
     inside = _mm256_sub_epi32(low, _mm256_and_si256(range, half));
-  }
-  const __m256i product =
-      _mm256_mullo_epi32(_mm256_srli_epi32(state, 16), _mm256_srli_epi32(range, 16));
-  return {_mm256_add_epi32(product, inside), value};
+  } while (lanes_beyond(inside, range) != 0);
+  return {advance(state, range, inside), value};
 }
 
 // Gives each lane below 2^16 the next word, in lane order. Loads 8 words, whatever it takes.

@@ -16,7 +16,8 @@ namespace latentsr {
 template <class Index>
 struct LaneJob {
   const std::uint32_t* buckets_of_row;
-  const std::uint32_t* buckets;
+  const LaneSlot* buckets;
+  const std::uint32_t* bucket_slots;
   const LaneSlot* slots;
   const CdfRow* rows;
   std::uint32_t row_count;

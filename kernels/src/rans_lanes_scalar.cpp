@@ -73,9 +73,13 @@ std::uint32_t step(const LaneJob<Index>& job, std::uint32_t x, std::uint32_t row
                    std::int32_t& out) {
   const std::uint32_t low = x & 0xffff;
   const std::uint32_t where = job.buckets_of_row[row];
-  const LaneSlot* slot = job.slots + job.buckets[(where >> kShiftBits) + (low >> (where & 15))];
-  while (low - (slot->range & 0xffff) >= slot->range >> 16) {  // ends: the last reaches 65536
-    ++slot;
+  const std::uint32_t bucket = (where >> kShiftBits) + (low >> (where & 15));
+  const LaneSlot* slot = job.buckets + bucket;
+  if (low - (slot->range & 0xffff) >= slot->range >> 16) {
+    slot = job.slots + job.bucket_slots[bucket] + 1;
+    while (low - (slot->range & 0xffff) >= slot->range >> 16) {  // ends: the last reaches 65536
+      ++slot;
+    }
   }
   out = slot->value;
   return (x >> 16) * (slot->range >> 16) + low - (slot->range & 0xffff);
@@ -197,6 +201,7 @@ Result decode_lanes(const LaneTables& tables, const std::uint8_t* data, std::siz
   LaneJob<Index> job{};
   job.buckets_of_row = tables.buckets_of_row.data();
   job.buckets = tables.buckets.data();
+  job.bucket_slots = tables.bucket_slots.data();
   job.slots = tables.slots.data();
   job.rows = tables.rows.data();
   job.row_count = static_cast<std::uint32_t>(tables.rows.size());

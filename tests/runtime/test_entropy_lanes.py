@@ -62,6 +62,14 @@ def test_reference_agrees_on_random_tables(seed: int):
             check(tables, *draw(rng, tables, count, outside, 2**31), lanes)
 
 
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 32, 33, 63, 64, 65, 200])
+def test_each_number_of_rows(rows: int):
+    """Decoders hold few rows in registers and many in memory."""
+    tables = gaussian_tables(rows)
+    for lanes in (8, 16, 32):
+        check(tables, *draw(np.random.default_rng(rows), tables, 400, 0.01), lanes)
+
+
 def test_lane_count_follows_the_size():
     tables = gaussian_tables()
     rng = np.random.default_rng(3)

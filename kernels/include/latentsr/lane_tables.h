@@ -25,7 +25,10 @@ inline constexpr int kShiftBits = 4;
 // Read-only after build(), so any number of threads may share one.
 struct LaneTables {
   std::vector<std::uint32_t> buckets_of_row;
-  std::vector<std::uint32_t> buckets;       // number in `slots` of the slot of the first state
+  // For each bucket the slot of its first state: a copy, which answers most searches with one
+  // load, and its number in `slots`, where the search goes on.
+  std::vector<LaneSlot> buckets;
+  std::vector<std::uint32_t> bucket_slots;
   std::vector<LaneSlot> slots;              // of all rows
   std::vector<std::uint64_t> reciprocals;   // ceil(2^48 / frequency), for each slot
   std::vector<CdfRow> rows;
