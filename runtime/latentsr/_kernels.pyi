@@ -17,6 +17,15 @@ class Status(Enum):
     BAD_END = 6
     BAD_ESCAPE = 7
     NOT_A_NUMBER = 8
+    BAD_HEADER = 9
+    TRAILING_SIDE = 10
+
+class Isa(Enum):
+    """Instruction sets that a decoder of the `lanes` form was written for."""
+
+    SCALAR = 0
+    AVX2 = 1
+    AVX512 = 2
 
 Outcome = tuple[Status, int, int]
 
@@ -35,6 +44,27 @@ class CdfTables:
         self, data: NDArray[np.uint8], indexes: NDArray[np.integer], out: NDArray[np.int32]
     ) -> Outcome:
         """Fill `out`; flat arrays, indexes uint8 or int32."""
+
+class LaneTables:
+    """The distributions of a `CdfTables`, laid out for the `lanes` form."""
+
+    def __init__(self, tables: CdfTables) -> None: ...
+    def encode(
+        self, symbols: NDArray[np.int32], indexes: NDArray[np.integer], lanes: int = 0
+    ) -> tuple[Outcome, bytes]:
+        """Outcome and stream; flat arrays, indexes uint8 or int32; 0 lanes: as many as pay."""
+
+    def decode(
+        self,
+        data: NDArray[np.uint8],
+        indexes: NDArray[np.integer],
+        out: NDArray[np.int32],
+        isa: Isa,
+    ) -> Outcome:
+        """Fill `out`; flat arrays, indexes uint8 or int32; ValueError for an unsupported isa."""
+
+def isa_supported(isa: Isa) -> bool:
+    """Whether this build has the decoder and this processor runs it."""
 
 def scale_indexes(
     scales: NDArray[np.float32], thresholds: NDArray[np.float32], out: NDArray[np.uint8]

@@ -116,7 +116,7 @@ def test_out_is_filled_and_returned(gaussians: Tables):
 def test_wrong_arguments_are_explained(gaussians: Tables):
     coder = Coder(gaussians)
     two = np.zeros(2, np.uint8)
-    with pytest.raises(UsageError, match="found 'ranges', expected one of compressai"):
+    with pytest.raises(UsageError, match="found 'ranges', expected one of compressai, lanes"):
         coder.encode(two, two, form="ranges")
     with pytest.raises(UsageError, match="expected one of compressai"):
         coder.decode(bytes(8), two, form="")

@@ -9,13 +9,17 @@ namespace latentsr {
 enum class Status : int {
   ok = 0,
   bad_index,    // an index names no table row; detail = the index
-  odd_size,     // the byte count is no multiple of 4; detail = the byte count
+  odd_size,     // the words do not fill the byte count; detail = the byte count
   truncated,    // the words ran out; detail = the byte count
   trailing,     // words are left after the last symbol; detail = the number of words left
-  bad_start,    // the first two words are no coder state; detail = the state found
+  bad_start,    // a first state is no coder state; detail = the state, position = its lane
   bad_end,      // the last state is not the initial one; detail = the state found
-  bad_escape,   // an escaped value is not one an encoder writes; detail = its group count
+  bad_escape,   // an escaped value is not one an encoder writes; detail = its group count,
+                // for `lanes` its bytes, 0 where they are cut off or no valid spelling
   not_a_number, // a scale is NaN
+  bad_header,   // `lanes`: the first byte names no lane count; detail = the byte, or -1 where it
+                // is the length of the side section that has no valid spelling
+  trailing_side,  // `lanes`: side bytes are left after the last symbol; detail = their number
 };
 
 // Outcome of one call. `position` counts symbols (or scales), from 0.

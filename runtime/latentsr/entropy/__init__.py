@@ -1,6 +1,7 @@
 """Entropy coding: quantised distributions in, bytes out, and back without a doubt.
 
-Read `reference` to learn the format, `tables` for what a distribution is, and use `coder`.
+Read `reference` and `reference_lanes` to learn the stream forms, `tables` for what a
+distribution is, and use `coder`.
 """
 
 from latentsr.entropy.coder import Coder, scale_indexes

@@ -1,25 +1,34 @@
 """Coder: integer arrays to bytes and back, with the tables prepared once.
 
 The work is done by `latentsr._kernels`, without the GIL; this file checks what goes in and puts
-the kernels' findings into words. The format is explained in `latentsr.entropy.reference`.
+the kernels' findings into words (`latentsr.entropy.faults`). The forms are explained in
+`latentsr.entropy.reference` and `latentsr.entropy.reference_lanes`.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentsr import _kernels
 from latentsr._kernels import Status
+from latentsr.entropy import isa
+from latentsr.entropy.arrays import check_out, flat_indexes, flat_int32
+from latentsr.entropy.faults import corruption
 from latentsr.entropy.tables import Tables
-from latentsr.errors import BundleError, CorruptStream, StreamError, UsageError
+from latentsr.errors import BundleError, StreamError, UsageError
 
-FORMS = ("compressai",)
+FORMS = ("compressai", "lanes")
 """Names of the stream forms that `Coder` reads and writes."""
 
 
 class Coder:
     """Encodes and decodes symbols with one set of tables; many threads may share one coder.
+
+    The environment variable LATENTSR_ISA (scalar, avx2 or avx512) sets the instructions that
+    read the `lanes` form; it is read once, with the coder's first such stream.
 
     Args:
         tables: distributions of 16 bits precision.
@@ -34,6 +43,15 @@ class Coder:
         self.tables = tables
         self._native = _kernels.CdfTables(tables.cdf, tables.length, tables.offset)
 
+    @cached_property
+    def _lanes(self) -> _kernels.LaneTables:
+        """Tables of the `lanes` form. Two threads may both make them, which is harmless."""
+        return _kernels.LaneTables(self._native)
+
+    @cached_property
+    def _isa(self) -> _kernels.Isa:
+        return isa.choose()
+
     def encode(
         self,
         symbols: NDArray[np.integer],
@@ -47,24 +65,28 @@ class Coder:
             symbols: integers of any shape, every value an int32.
             indexes: integers of the same shape, rows of the tables; uint8 is taken as it is.
             form: one of `FORMS`.
-            threads: threads that may be used; the `compressai` form is one chain and uses one.
+            threads: threads that may be used, which never changes the bytes; both forms are one
+                chain of words and use one.
 
         Returns:
-            The stream: at least 8 bytes, a multiple of 4. It holds neither shape nor count.
+            The stream, at least 6 bytes. It holds neither shape nor count.
 
         Raises:
             UsageError: unknown form, shapes that differ, or a value out of its range.
         """
         _check_options(form, threads)
-        flat_symbols = _flat_int32("symbols", symbols)
-        flat_indexes = _flat_indexes(indexes)
+        values = flat_int32("symbols", symbols)
+        rows = flat_indexes(indexes)
         if np.shape(symbols) != np.shape(indexes):
             raise UsageError(
                 f"indexes: found shape {np.shape(indexes)}, expected that of the symbols, "
                 f"{np.shape(symbols)}"
             )
-        outcome, data = self._native.encode_compressai(flat_symbols, flat_indexes)
-        self._raise_unless_ok(outcome)
+        if form == "lanes":
+            outcome, data = self._lanes.encode(values, rows)
+        else:
+            outcome, data = self._native.encode_compressai(values, rows)
+        self._raise_unless_ok(form, outcome)
         return data
 
     def decode(
@@ -89,18 +111,23 @@ class Coder:
         Raises:
             CorruptStream: truncated, trailing or damaged data, or tables or indexes that are not
                 the encoder's. A container needs a checksum too: some damage is well-formed.
-            UsageError: unknown form, an index out of range, or an `out` that does not fit.
+            UsageError: unknown form, an index out of range, an `out` that does not fit, or an
+                instruction set asked for that is not there.
         """
         _check_options(form, threads)
-        flat_indexes = _flat_indexes(indexes)
+        rows = flat_indexes(indexes)
         symbols = np.empty(np.shape(indexes), np.int32) if out is None else out
-        _check_out(symbols, np.shape(indexes))
+        check_out(symbols, np.shape(indexes))
         flat_data = np.frombuffer(data, np.uint8)
-        outcome = self._native.decode_compressai(flat_data, flat_indexes, symbols.reshape(-1))
-        self._raise_unless_ok(outcome)
+        flat_out = symbols.reshape(-1)
+        if form == "lanes":
+            outcome = self._lanes.decode(flat_data, rows, flat_out, self._isa)
+        else:
+            outcome = self._native.decode_compressai(flat_data, rows, flat_out)
+        self._raise_unless_ok(form, outcome)
         return symbols
 
-    def _raise_unless_ok(self, outcome: tuple[Status, int, int]) -> None:
+    def _raise_unless_ok(self, form: str, outcome: tuple[Status, int, int]) -> None:
         status, position, detail = outcome
         if status == Status.OK:
             return
@@ -109,7 +136,7 @@ class Coder:
                 f"indexes, element {position}: found {detail}, expected 0 to "
                 f"{self.tables.rows - 1}, a row of the tables"
             )
-        raise _corruption(status, position, detail)
+        raise corruption(form, status, position, detail)
 
 
 def scale_indexes(scales: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -153,50 +180,3 @@ def _check_options(form: str, threads: int) -> None:
         raise UsageError(f"stream form: found {form!r}, expected one of {', '.join(FORMS)}")
     if threads < 1:
         raise UsageError(f"threads: found {threads}, expected 1 or more")
-
-
-def _check_out(out: NDArray[np.int32], shape: tuple[int, ...]) -> None:
-    fits = out.dtype == np.int32 and out.shape == shape and out.flags.c_contiguous
-    if not fits or not out.flags.writeable:
-        raise UsageError(
-            f"out: found {out.dtype} {out.shape}, contiguous: {out.flags.c_contiguous}, writeable: "
-            f"{out.flags.writeable}; expected a contiguous writeable int32 array {shape}"
-        )
-
-
-def _flat_indexes(indexes: NDArray[np.integer]) -> NDArray[np.integer]:
-    array = np.asarray(indexes)
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array).reshape(-1)
-    return _flat_int32("indexes", array)
-
-
-def _flat_int32(name: str, values: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The values in C order as int32; refuses what does not fit instead of wrapping it."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu":
-        raise UsageError(f"{name}: found {array.dtype}, expected integers")
-    limits = np.iinfo(np.int32)
-    if array.size and not np.can_cast(array.dtype, np.int32):
-        low, high = int(array.min()), int(array.max())
-        if low < limits.min or high > limits.max:
-            raise UsageError(f"{name}: found values {low} to {high}, expected 32-bit integers")
-    return np.ascontiguousarray(array, dtype=np.int32).reshape(-1)
-
-
-def _corruption(status: Status, position: int, detail: int) -> CorruptStream:
-    """Words for what the decoder found; the remedy is the same for all."""
-    state = detail % (1 << 64)  # states cross the binding as signed numbers
-    words = {
-        Status.ODD_SIZE: f"found {detail} bytes, expected a multiple of 4",
-        Status.TRUNCATED: f"truncated: found {detail} bytes, expected more at symbol {position}",
-        Status.TRAILING: f"trailing words: found {detail} after {position} symbols, expected 0",
-        Status.BAD_START: f"first state: found {state:#x}, expected 2^31 to 2^63 - 1",
-        Status.BAD_END: f"wrong final state: found {state:#x}, expected {1 << 31:#x}",
-        Status.BAD_ESCAPE: f"escaped value of symbol {position}: found {detail} groups that no "
-        "encoder writes, expected up to 9 that give an int32",
-    }
-    return CorruptStream(
-        f"entropy-coded data, {words[status]}; get the stream again, or decode it with the bundle "
-        "it was written with"
-    )

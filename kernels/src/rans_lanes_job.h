@@ -1,0 +1,52 @@
+// rans_lanes_job.h - one decode of the `lanes` form as its scalar and SIMD parts hand it on.
+//
+// The SIMD files are compiled for processors that may not be there. They see raw pointers and
+// plain functions only: an inline function from a shared header, compiled there, could be the
+// copy that the linker keeps for everyone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "latentsr/lane_tables.h"
+#include "latentsr/status.h"
+
+namespace latentsr {
+
+template <class Index>
+struct LaneJob {
+  const std::uint32_t* buckets_of_row;
+  const LaneSlot* buckets;
+  const std::uint32_t* bucket_slots;
+  const LaneSlot* slots;
+  const CdfRow* rows;
+  std::uint32_t row_count;
+
+  std::uint32_t lanes;
+  std::uint32_t states[32];
+  const std::uint8_t* word;      // next word; words end where the side section starts
+  const std::uint8_t* side;      // next byte of the side section
+  const std::uint8_t* side_end;
+
+  const Index* indexes;
+  std::int32_t* out;
+  std::size_t count;
+  std::size_t position;          // symbols decoded so far, a multiple of `lanes` between parts
+  const std::uint8_t* words_end;
+  Result fault;                  // the first fault found
+};
+
+// Replaces the marks of escaped symbols out[first + i], for each bit i of `mask`, by the values
+// of the side section. False, with job.fault set, when it does not hold them.
+template <class Index>
+bool resolve_escapes(LaneJob<Index>& job, std::size_t first, std::uint32_t mask);
+
+// The SIMD parts decode whole turns (one symbol a lane) for as long as symbols, words and valid
+// indexes suffice for all that a turn can take, and leave the rest, and naming any fault but
+// those of escapes, to the scalar part. The lane count must be a multiple of 8 or of 16.
+template <class Index>
+void decode_turns_avx2(LaneJob<Index>& job);
+template <class Index>
+void decode_turns_avx512(LaneJob<Index>& job);
+
+}  // namespace latentsr
