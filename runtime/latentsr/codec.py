@@ -75,7 +75,8 @@ class Codec:
 
         image: path, PIL image, or uint8/uint16 array (H, W[, 1|3|4]); see `latentsr.image`.
         exact: take scales and means from the bundle's exact graphs, where it has them, so that
-        the stream decodes on every device; False for strings that CompressAI shall decode.
+        the stream decodes on every device, and code in the `lanes` form; False for strings
+        that CompressAI shall decode.
         Returns the stream's bytes. Raises ImageError, UsageError, BackendError.
         """
         picture = to_rgb8(image)
@@ -85,6 +86,7 @@ class Codec:
         padding = Padding(right=-width % multiple, bottom=-height % multiple)
         run = routes.Run(width, height, padding, values={"picture": picture})
         run.exact = exact and bool(self.bundle.manifest.exact)
+        run.form = "lanes" if exact else "compressai"
         routes.execute(self.bundle.route(route, "encode"), run, self.machine)
         self.timeline = run.timeline
         names = [chunk.name for chunk in self.bundle.manifest.chunks]

@@ -54,12 +54,13 @@ def to_compressai(bundle: Bundle, stream: Stream) -> tuple[list[list[bytes]], tu
     """Strings and shape for CompressAI's ``decompress()``; the picture it makes is padded.
 
     The stream must come from ``encode(..., exact=False)``: CompressAI computes scales in floating
-    point. Raises UsageError otherwise.
+    point and knows its own coder's form only. Raises UsageError otherwise.
     """
-    if stream.exact:
+    if stream.exact or stream.form != "compressai":
+        scales = "exact" if stream.exact else "float"
         raise UsageError(
-            "stream cannot be given to CompressAI: found exact scales, expected those of the "
-            "float graph; encode with exact=False"
+            f"stream cannot be given to CompressAI: found form {stream.form} and {scales} scales, "
+            "expected form compressai and float scales; encode with exact=False"
         )
     stride = bundle.manifest.chunks[0].stride
     height, width = stream.padded_size

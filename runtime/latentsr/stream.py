@@ -7,7 +7,7 @@ offset  bytes  content
 ======  =====  ==================================================================================
 0       3      magic, ``4C 53 52`` ("LSR")
 3       1      version, 1
-4       1      form of the entropy coder's output: 0 ``compressai``; other values are reserved
+4       1      form of the entropy coder's output: 0 ``compressai``, 1 ``lanes``
 5       1      flags: bit 0, a CRC-32 of the symbols is present; bit 1, scales and means come from
                the bundle's exact graphs, otherwise from its float graphs (as in CompressAI's
                own strings); all other bits MUST be 0
@@ -42,7 +42,7 @@ from latentsr.errors import CorruptStream, ImageError, StreamError
 
 MAGIC = b"LSR"
 VERSION = 1
-FORMS = ("compressai",)
+FORMS = ("compressai", "lanes")
 MAX_SIDE = 65535
 MAX_CHUNKS = 64
 _HEAD = struct.Struct("<3sBBBHH4BBB8s")

@@ -101,6 +101,7 @@ def _encode(codec: Codec, picture: np.ndarray, exact: bool) -> Run:
     padding = Padding(right=-width % multiple, bottom=-height % multiple)
     run = Run(width, height, padding, values={"picture": picture})
     run.exact = exact and bool(codec.bundle.manifest.exact)
+    run.form = "lanes" if exact else "compressai"
     routes.execute(codec.bundle.route("encode", "encode"), run, codec.machine)
     return run
 
