@@ -8,8 +8,8 @@ constexpr std::uint32_t kTotal = 1u << 16;
 constexpr int kWidest = 10;
 constexpr int kNarrowest = 4;
 // Steps of the search that a row may cost on average, as a divisor: measured, see
-// benchmarks/entropy.py. Fewer steps cost more cache: 48 is a fifth faster than 16 when the
-// tables lie in the cache, and a third slower after something else has used it.
+// benchmarks/entropy.py. Fewer steps cost more cache: 32 was a tenth or more faster than 16 with
+// the tables in the cache, and up to a third slower after something else had used it.
 constexpr std::uint64_t kSymbolsPerStep = 16;
 
 // Number of the slot that holds the first state of each bucket.
