@@ -8,8 +8,9 @@ constexpr std::uint32_t kTotal = 1u << 16;
 constexpr int kWidest = 10;
 constexpr int kNarrowest = 4;
 // Steps of the search that a row may cost on average, as a divisor: measured, see
-// benchmarks/entropy.py. Fewer steps cost more cache.
-constexpr std::uint64_t kSymbolsPerStep = 96;
+// benchmarks/entropy.py. Fewer steps cost more cache: 32 was a tenth or more faster than 16 with
+// the tables in the cache, and up to a third slower after something else had used it.
+constexpr std::uint64_t kSymbolsPerStep = 16;
 
 // Number of the slot that holds the first state of each bucket.
 std::vector<std::uint32_t> bucket_starts(const LaneSlot* slots, int shift) {
@@ -26,7 +27,9 @@ std::vector<std::uint32_t> bucket_starts(const LaneSlot* slots, int shift) {
 }
 
 // Steps that the search takes over all 2^16 states of a row. A slot is reached by steps only
-// within the bucket that it starts in; it is the first one of every later bucket.
+// within the bucket that it starts in; it is the first one of every later bucket. One state of
+// each slot is left out: it is there to keep the slot from being empty, not because symbols of
+// a wide row's ends occur that often.
 std::uint64_t search_steps(const LaneSlot* slots, std::uint32_t slot_count, int shift,
                            const std::vector<std::uint32_t>& starts) {
   std::uint64_t steps = 0;
@@ -34,7 +37,7 @@ std::uint64_t search_steps(const LaneSlot* slots, std::uint32_t slot_count, int 
     const std::uint32_t start = slots[at].range & 0xffff;
     const std::uint32_t bucket_end = ((start >> shift) + 1) << shift;
     const std::uint32_t room = bucket_end - start;
-    const std::uint32_t frequency = slots[at].range >> 16;
+    const std::uint32_t frequency = (slots[at].range >> 16) - 1;
     steps += std::uint64_t{at - starts[start >> shift]} * (frequency < room ? frequency : room);
   }
   return steps;

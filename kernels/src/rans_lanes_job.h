@@ -41,9 +41,17 @@ struct LaneJob {
 template <class Index>
 bool resolve_escapes(LaneJob<Index>& job, std::size_t first, std::uint32_t mask);
 
+// The scalar parts: whole turns while there are words for all lanes, without a branch on the
+// refill; then the last symbols, each refill checked. They name every fault and are false at one.
+// `bytes` is the stream's size, for the report.
+template <class Index>
+bool decode_turns_scalar(LaneJob<Index>& job);
+template <class Index>
+bool decode_rest(LaneJob<Index>& job, std::int64_t bytes);
+
 // The SIMD parts decode whole turns (one symbol a lane) for as long as symbols, words and valid
 // indexes suffice for all that a turn can take, and leave the rest, and naming any fault but
-// those of escapes, to the scalar part. The lane count must be a multiple of 8 or of 16.
+// those of escapes, to the scalar parts. The lane count must be a multiple of 8 or of 16.
 template <class Index>
 void decode_turns_avx2(LaneJob<Index>& job);
 template <class Index>
