@@ -82,6 +82,7 @@ def quantise_like(network: Any, codec: Codec, levels: int) -> Any:
     weights = [a for a in arrays if a.ndim == 4 and a.shape[0] > 1]
     biases = [a for a in arrays if a.ndim == 1 and a.size > 1]
     shifts = [a for a in arrays if a.ndim == 4 and a.shape[0] == 1] or None
+    exact.limit = float(codec.bundle.manifest.raw["notes"]["exact"]["proof"][0]["largest_input"])
     for number, layer in enumerate(exact.layers):
         layer.layer.weight.data = torch.from_numpy(weights[number].copy())
         layer.layer.bias.data = torch.from_numpy(biases[number].copy())

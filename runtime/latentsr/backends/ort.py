@@ -58,6 +58,9 @@ class OrtBackend(Backend):
             ) from None
         settings = ort.SessionOptions()
         settings.log_severity_level = 3
+        # Each session has threads of its own; spinning after a run, they would take the cores
+        # from the next graph of the chain.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
             settings.inter_op_num_threads = 1
