@@ -66,9 +66,8 @@ class Codec:
 
     def warmup(self, route: str = "lr") -> None:
         """Load all engines of a decode route, so that the first picture does not wait."""
-        for step in self.bundle.route(route, "decode").steps:
-            if step["op"] == "graph":
-                self.engine(self.bundle.manifest.exact.get(step["graph"], step["graph"]))
+        for name in self._missing_engines(self.bundle.route(route, "decode"), exact=True):
+            self.engine(name)
 
     def encode(self, image: Any, route: str = "encode", exact: bool = True) -> bytes:
         """Compress one picture.
@@ -87,7 +86,7 @@ class Codec:
         run = routes.Run(width, height, padding, values={"picture": picture})
         run.exact = exact and bool(self.bundle.manifest.exact)
         run.form = "lanes" if exact else "compressai"
-        routes.execute(self.bundle.route(route, "encode"), run, self.machine)
+        self._execute(self.bundle.route(route, "encode"), run)
         self.timeline = run.timeline
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         return container.pack(
@@ -138,11 +137,25 @@ class Codec:
             )
         return parts
 
+    def _missing_engines(self, route: Route, exact: bool) -> list[str]:
+        twins = self.bundle.manifest.exact if exact else {}
+        graphs = [step["graph"] for step in route.steps if step["op"] == "graph"]
+        return [name for g in graphs if (name := twins.get(g, g)) not in self._engines]
+
+    def _execute(self, route: Route, run: routes.Run) -> None:
+        """Run a route; engines it must load first are a stage of their own."""
+        missing = self._missing_engines(route, run.exact)
+        if missing:
+            with run.timeline.stage("load engines", "start"):
+                for name in missing:
+                    self.engine(name)
+        routes.execute(route, run, self.machine)
+
     def _decode(self, parts: Stream, route: Route) -> np.ndarray:
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         run = routes.Run(parts.width, parts.height, parts.padding, parts.form, parts.exact)
         run.chunks = dict(zip(names, parts.chunks, strict=True))
-        routes.execute(route, run, self.machine)
+        self._execute(route, run)
         if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:
             raise DesyncError(
                 f"decoded symbols differ from the encoder's: found CRC-32 {run.symbol_crc:08x}, "

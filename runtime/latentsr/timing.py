@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Stage:
-    """One step of a call: its name, kind (``engine``, ``entropy``, ``image``), ms and MACs."""
+    """One step of a call: name, kind (``engine``, ``entropy``, ``image``, ``start``), ms, MACs."""
 
     name: str
     kind: str

@@ -78,6 +78,15 @@ def test_timeline_names_the_steps(codec: Codec) -> None:
     assert codec.timeline.ms == pytest.approx(sum(s.ms for s in stages))
 
 
+def test_loading_engines_is_a_stage_of_the_first_call_only() -> None:
+    with latentsr.load("demo", threads=1) as fresh:
+        stream = fresh.encode(photo(16, 16))
+        assert fresh.timeline.stages[0].kind == "start"
+        fresh.warmup("latent_x4")
+        fresh.upscale(stream)
+        assert "start" not in [stage.kind for stage in fresh.timeline.stages]
+
+
 def test_sources_of_every_kind(codec: Codec, tmp_path: Path) -> None:
     low = photo()
     expected = codec.encode(low)

@@ -76,8 +76,9 @@ def _print(results: Demo, runs_on: str) -> None:
     console.print(
         f"original {high[1]}x{high[0]}, coded at {low[1]}x{low[0]}: {len(results.stream)} bytes, "
         f"{results.bpp:.3f} bpp ({results.bpp_output:.4f} per output pixel); "
-        f"encode {results.encode_ms:.1f} ms; {runs_on}"
+        f"encode {results.encode_ms:.1f} ms"
     )
+    console.print(f"engines on {runs_on}, times of a warm run")
     table = Table("route", "PSNR dB", "MS-SSIM", "ms", "GMACs", box=box.SIMPLE)
     stages = Table("route", "stage", "kind", "ms", "GMACs", box=box.SIMPLE)
     for name, outcome in results.routes.items():
