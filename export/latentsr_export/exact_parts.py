@@ -76,7 +76,7 @@ def _latents(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Latents:
     latents = []
     for picture in pictures:
         whole = torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].float() / 255
-        for reduction in _REDUCTIONS:
+        for reduction in (r for r in _REDUCTIONS if r <= min(picture.shape[:2])):
             x = torch.nn.functional.avg_pool2d(whole, reduction) if reduction > 1 else whole
             pad = (0, -x.shape[3] % parts.multiple, 0, -x.shape[2] % parts.multiple)
             with torch.no_grad():

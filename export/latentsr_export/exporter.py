@@ -20,7 +20,7 @@ from latentsr.image import to_rgb8
 from latentsr_export.checkpoint import load_state, source_hash
 from latentsr_export.exact_parts import add_exact
 from latentsr_export.networks.factorized import with_table_buffers
-from latentsr_export.pack import write_bundle
+from latentsr_export.pack import check_target, write_bundle
 from latentsr_export.parity import check_parity
 from latentsr_export.parts import CodecParts, GraphSpec
 from latentsr_export.pixel_sr import load_pixel_sr
@@ -56,6 +56,7 @@ def export(
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
     output = Path(output)
+    check_target(output)
     parts = _codec(checkpoint, progress)
     shown = [to_rgb8(path) for path in pictures or [_PICTURE]]
     if exact and parts.entropy_graphs:

@@ -31,7 +31,7 @@ def write_bundle(
     """
     files = {f"graphs/{name}.onnx": data for name, data in graphs.items()}
     files[TABLES] = save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
-    _check_target(path)
+    check_target(path)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         beside.chmod(0o755)
@@ -53,7 +53,8 @@ def write_bundle(
     return Bundle(path)
 
 
-def _check_target(path: Path) -> None:
+def check_target(path: Path) -> None:
+    """Raise ExportError where a bundle cannot go; called before the long work, too."""
     if path.suffix != ".lsr":
         raise ExportError(
             f"bundle name has the wrong ending: found {path.name!r}, expected NAME.lsr; rename it"

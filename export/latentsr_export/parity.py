@@ -27,7 +27,7 @@ def check_parity(
 ) -> Table:
     """Maximum and mean difference of each output of each graph over all pictures.
 
-    pictures: uint8 (H, W, 3), cropped to the codec's multiple. Returns, for each graph and output,
+    pictures: uint8 (H, W, 3), padded to the codec's multiple. Returns, for each graph and output,
     {max_abs, mean_abs, peak}: largest and mean difference, and largest magnitude in torch.
     Raises ExportError where a difference exceeds 1e-4 of the peak, or 0 for an exact graph.
     """
@@ -72,8 +72,9 @@ def _zero() -> dict[str, float]:
 
 
 def _tensor(picture: np.ndarray, multiple: int) -> torch.Tensor:
-    height, width = (side - side % multiple for side in picture.shape[:2])
-    planes = np.ascontiguousarray(picture[:height, :width].transpose(2, 0, 1))
+    bottom, right = (-side % multiple for side in picture.shape[:2])
+    padded = np.pad(picture, ((0, bottom), (0, right), (0, 0)), mode="edge")
+    planes = np.ascontiguousarray(padded.transpose(2, 0, 1))
     return torch.from_numpy(planes)[None].float() / 255
 
 

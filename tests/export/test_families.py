@@ -13,7 +13,7 @@ models = pytest.importorskip("compressai.models", reason="the exporter needs com
 
 import latentsr  # noqa: E402
 from latentsr.bundle import Bundle  # noqa: E402
-from latentsr.errors import CheckpointError  # noqa: E402
+from latentsr.errors import CheckpointError, ExportError  # noqa: E402
 from latentsr.interop import from_compressai, to_compressai  # noqa: E402
 from latentsr.pipeline.routes import check  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402
@@ -96,6 +96,20 @@ def test_our_strings_decode_in_compressai(exported: tuple[Any, Path], picture: n
         x_hat = network.decompress(strings, shape)["x_hat"][0]
     expected = x_hat[:, : picture.shape[0], : picture.shape[1]].permute(1, 2, 0).numpy() * 255
     assert np.abs(found - expected).max() <= 1
+
+
+def test_small_pictures_for_parity_and_places_that_are_taken(
+    exported: tuple[Any, Path], picture: np.ndarray, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.fromarray(picture[:9, :11]).save(tmp_path / "small.png")
+    codec = exported[1].parent / "codec.pth"
+    export(codec, tmp_path / "a.lsr", pictures=[tmp_path / "small.png"], exact=False)
+    (tmp_path / "b.lsr").mkdir()
+    for name, message in [("b.lsr", "is no bundle"), ("a.zip", "NAME.lsr"), ("x/a.lsr", "missing")]:
+        with pytest.raises(ExportError, match=message):
+            export(codec, tmp_path / name)
 
 
 def test_export_is_reproducible(exported: tuple[Any, Path], tmp_path: Path) -> None:
