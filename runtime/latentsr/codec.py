@@ -78,7 +78,17 @@ class Codec:
         that CompressAI shall decode.
         Returns the stream's bytes. Raises ImageError, UsageError, BackendError.
         """
-        picture = to_rgb8(image)
+        run = self.run_encode(to_rgb8(image), route, exact)
+        names = [chunk.name for chunk in self.bundle.manifest.chunks]
+        return container.pack(
+            Stream(
+                run.width, run.height, run.padding, self.bundle.fingerprint,
+                tuple(run.chunks[name] for name in names), run.form, run.symbol_crc, run.exact,
+            )
+        )  # fmt: skip
+
+    def run_encode(self, picture: np.ndarray, route: str, exact: bool) -> routes.Run:
+        """Run an encode route on uint8 (H, W, 3) and keep every value on the way."""
         height, width = picture.shape[:2]
         container.check_size(width, height)
         multiple = self.bundle.manifest.multiple
@@ -88,13 +98,7 @@ class Codec:
         run.form = "lanes" if exact else "compressai"
         self._execute(self.bundle.route(route, "encode"), run)
         self.timeline = run.timeline
-        names = [chunk.name for chunk in self.bundle.manifest.chunks]
-        return container.pack(
-            Stream(
-                width, height, padding, self.bundle.fingerprint,
-                tuple(run.chunks[name] for name in names), run.form, run.symbol_crc, run.exact,
-            )
-        )  # fmt: skip
+        return run
 
     def decode(self, stream: bytes | bytearray | memoryview, route: str = "lr") -> np.ndarray:
         """Picture of a stream by a decode route: uint8 (H·scale, W·scale, 3).

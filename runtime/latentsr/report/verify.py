@@ -19,7 +19,6 @@ from latentsr.errors import BackendError, CorruptStream, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Run
-from latentsr.stream import Padding
 
 THREADS = (1, 2)
 
@@ -86,24 +85,13 @@ def verify(
     cells = {(a, b): Cell(a, b) for a in names for b in names}
     result = Verification(names, list(cells.values()), len(pictures))
     for picture in pictures:
-        encoded = {name: _encode(codec, picture, exact) for name, codec in codecs.items()}
+        encoded = {n: codec.run_encode(picture, "encode", exact) for n, codec in codecs.items()}
         _parity(encoded, result.parity)
         first = next(iter(codecs.values()))
         result.symbols += sum(v.size for v in _latents(first, "encode", encoded[names[0]]))
         for (a, b), cell in cells.items():
             _decode_and_compare(codecs[b], encoded[a], cell)
     return result
-
-
-def _encode(codec: Codec, picture: np.ndarray, exact: bool) -> Run:
-    height, width = picture.shape[:2]
-    multiple = codec.bundle.manifest.multiple
-    padding = Padding(right=-width % multiple, bottom=-height % multiple)
-    run = Run(width, height, padding, values={"picture": picture})
-    run.exact = exact and bool(codec.bundle.manifest.exact)
-    run.form = "lanes" if exact else "compressai"
-    routes.execute(codec.bundle.route("encode", "encode"), run, codec.machine)
-    return run
 
 
 def _decode_and_compare(codec: Codec, encoded: Run, cell: Cell) -> None:
