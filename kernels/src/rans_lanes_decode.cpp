@@ -163,11 +163,12 @@ Result decode_part(const Whole& whole, const LanePart& part, const Index* indexe
     return decode_symbols(whole, part, indexes, part.count, out);
   }
   const std::unique_ptr<Index[]> kept(new Index[part.count]);
-  const std::size_t count = keep_indexes(indexes, part.count, whole.how.skip, kept.get());
+  const std::size_t count = keep_indexes(indexes, part.count, whole.how.skip, kept.get(),
+                                         whole.how.isa);
   Result result =
       decode_symbols(whole, part, kept.get(), count, out + (part.count - count));
   if (result.status == Status::ok) {
-    spread_symbols(indexes, part.count, whole.how.skip, count, out);
+    spread_symbols(indexes, part.count, whole.how.skip, count, out, whole.how.isa);
   } else if (result.status != Status::bad_start) {  // whose position is a lane
     result.position = place_of_kept(indexes, part.count, whole.how.skip, result.position);
   }

@@ -85,7 +85,7 @@ Result encode_part(const LaneTables& tables, const std::int32_t* symbols, const 
   if (wrong != count) {
     return {Status::not_zero, wrong, symbols[wrong]};
   }
-  const std::size_t left = keep_indexes(indexes, count, skip, kept.get());
+  const std::size_t left = keep_indexes(indexes, count, skip, kept.get(), Isa::scalar);
   Result result = encode_symbols(tables, kept_symbols.get(), kept.get(), left, lanes, made);
   if (result.status != Status::ok) {
     result.position = place_of_kept(indexes, count, skip, result.position);
