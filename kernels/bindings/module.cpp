@@ -20,6 +20,8 @@ NB_MODULE(_kernels, module) {
       .value("TRAILING_SIDE", Status::trailing_side);
 
   bind_compressai(module);
+  bind_compressai_stream(module);
   bind_lanes(module);
   bind_latents(module);
+  bind_lists(module);
 }

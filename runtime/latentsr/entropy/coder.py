@@ -16,7 +16,7 @@ from latentsr import _kernels
 from latentsr._kernels import Status
 from latentsr.entropy import isa
 from latentsr.entropy.arrays import check_out, flat_indexes, flat_int32
-from latentsr.entropy.faults import corruption
+from latentsr.entropy.faults import bad_index, corruption
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, StreamError, UsageError
 
@@ -42,6 +42,11 @@ class Coder:
             raise UsageError(f"tables: found precision {tables.precision}, expected 16")
         self.tables = tables
         self._native = _kernels.CdfTables(tables.cdf, tables.length, tables.offset)
+
+    @property
+    def native(self) -> _kernels.CdfTables:
+        """The tables as the kernels take them; for the modules of this package."""
+        return self._native
 
     @cached_property
     def _lanes(self) -> _kernels.LaneTables:
@@ -132,10 +137,7 @@ class Coder:
         if status == Status.OK:
             return
         if status == Status.BAD_INDEX:
-            raise UsageError(
-                f"indexes, element {position}: found {detail}, expected 0 to "
-                f"{self.tables.rows - 1}, a row of the tables"
-            )
+            raise bad_index(position, detail, self.tables.rows)
         raise corruption(form, status, position, detail)
 
 
