@@ -24,7 +24,7 @@ from PIL import Image
 
 import latentsr
 from latentsr.codec import Codec
-from latentsr.entropy.coder import scale_indexes
+from latentsr.entropy import scale_indexes
 from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
 

@@ -20,9 +20,10 @@ enum class Status : int {
   bad_header,   // `lanes`: the first byte names no lane count; detail = the byte, or -1 where it
                 // is the length of the side section that has no valid spelling
   trailing_side,  // `lanes`: side bytes are left after the last symbol; detail = their number
+  out_of_range, // a latent minus its mean is NaN or beyond what is coded
 };
 
-// Outcome of one call. `position` counts symbols (or scales), from 0.
+// Outcome of one call. `position` counts symbols (or scales, or latents), from 0.
 struct Result {
   Status status = Status::ok;
   std::size_t position = 0;

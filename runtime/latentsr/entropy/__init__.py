@@ -1,10 +1,11 @@
 """Entropy coding: quantised distributions in, bytes out, and back without a doubt.
 
 Read `reference` and `reference_lanes` to learn the stream forms, `tables` for what a
-distribution is, and use `coder`.
+distribution is, and use `coder`; `latents` leads from a network's arrays to symbols and back.
 """
 
-from latentsr.entropy.coder import Coder, scale_indexes
+from latentsr.entropy.coder import Coder
+from latentsr.entropy.latents import LatentSteps, ScaleTable, scale_indexes
 from latentsr.entropy.tables import Tables
 
-__all__ = ["Coder", "Tables", "scale_indexes"]
+__all__ = ["Coder", "LatentSteps", "ScaleTable", "Tables", "scale_indexes"]
