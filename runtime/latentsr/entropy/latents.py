@@ -105,11 +105,11 @@ class LatentSteps:
         """
         symbols = np.empty(latent.shape, np.int32)
         restored = np.empty(latent.shape, np.float32)
+        flat = _flat("latent", latent, np.float32)
         values, repeat = _means(mean, latent.shape)
         status, position, _ = _kernels.symbols_from_latent(
-            _flat("latent", latent, np.float32), values, repeat, symbols.reshape(-1), restored.reshape(-1),
-            self.isa,
-        )  # fmt: skip
+            flat, values, repeat, symbols.reshape(-1), restored.reshape(-1), self.isa
+        )
         if status == Status.OUT_OF_RANGE:
             raise ImageError(
                 f"latent {name} is out of range: found values beyond 2^30 or NaN, first at element "
@@ -144,7 +144,7 @@ class LatentSteps:
         """CRC-32 (as in zlib) of the symbols as little-endian int32, going on from `start`."""
         flat = _flat("symbols", symbols, np.int32)
         if self.isa == Isa.SCALAR:
-            return zlib.crc32(flat, start)  # faster than tables alone, as the kernel then is
+            return zlib.crc32(flat.data, start)  # faster than tables alone, as the kernel then is
         return _kernels.crc32(flat.view(np.uint8), start & 0xFFFFFFFF, self.isa)
 
 

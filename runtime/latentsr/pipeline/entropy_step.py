@@ -122,9 +122,7 @@ class EntropyModel:
                 f"expected at least {math.ceil(least / 8)}; fetch or write the stream again"
             )
 
-    def indexes(
-        self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool
-    ) -> np.ndarray:
+    def indexes(self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool) -> np.ndarray:
         """Table row of each symbol: the channel, or the scale index of its σ."""
         if self.chunk.model == "factorized":
             return self._rows_of_channels(tuple(shape))
