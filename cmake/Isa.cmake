@@ -27,6 +27,7 @@ function(latentsr_x86_kernels target)
     return()
   endif()
   target_sources(${target} PRIVATE
+    src/certain_rows_avx512.cpp
     src/crc32_pclmul.cpp
     src/crc32_vpclmul.cpp
     src/latent_steps_avx2.cpp
@@ -44,6 +45,8 @@ function(latentsr_x86_kernels target)
   set_source_files_properties(
     src/latent_steps_avx512.cpp src/rans_lanes_avx512.cpp src/scale_indexes_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512}")
+  set_source_files_properties(src/certain_rows_avx512.cpp PROPERTIES
+    COMPILE_OPTIONS "${avx512};-mavx512bw;-mavx512vbmi2")
   set_source_files_properties(src/crc32_vpclmul.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512};-mvpclmulqdq")
   target_compile_definitions(${target} PRIVATE LATENTSR_X86_KERNELS)

@@ -53,6 +53,8 @@ def changed(path: list[Any], value: object) -> str:
         (["entropy", "chunks"], [], "at least one chunk"),
         (["entropy", "chunks", 0, "model"], "huffman", "one of factorized, gaussian"),
         (["entropy", "chunks", 0, "channels"], 0, "channels"),
+        (["entropy", "chunks", 0, "skip"], 1, "expected 0..0"),
+        (["entropy", "chunks", 1, "skip"], 257, "expected 0..256"),
         (["entropy", "graphs"], ["nothing"], "names among"),
         (["routes", "lr", "kind"], "play", "encode or decode"),
         (["routes", "lr", "steps"], [], "list of steps"),
