@@ -1,6 +1,7 @@
 // latent_steps.cpp - cuts latents into runs of means and rounds them. See latent_steps.h.
 #include "latentsr/latent_steps.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "latent_steps_parts.h"
@@ -10,12 +11,43 @@ namespace {
 
 constexpr float kNoMean = 0.0f;  // x - 0 and x + 0 are x for every symbol and every residual
 
+// Values that the scalar part takes at once: no loop over them ends early, so that the compiler
+// can use whatever registers its baseline has.
+constexpr std::size_t kBlock = 512;
+
 // Half to even. Adding and taking away 2^23 leaves no room for a fraction, and from there on
-// float32 has none. std::rint would be a call into the library on the compiler's baseline.
+// float32 has none. std::rint would be a call into the library on some baselines.
 float rounded(float value) {
-  constexpr float whole = 8388608.0f;
-  const float shift = std::copysign(whole, value);
-  return std::fabs(value) < whole ? (value + shift) - shift : value;
+  constexpr float first_whole = 8388608.0f;
+  // A choice between constants: compilers do not vectorise one between sums.
+  const float size = std::fabs(value) < first_whole ? first_whole : 0.0f;
+  const float shift = std::copysign(size, value);
+  return (value + shift) - shift;
+}
+
+float mean_of(const MeanRun& run, std::size_t i) { return run.mean[run.each ? i : 0]; }
+
+bool within(float residual) { return std::fabs(residual) <= kSymbolLimit; }  // false for NaN
+
+// The values begin ... end - 1 of a run; false, with nothing written, when one is out of range.
+bool round_block(const MeanRun& run, const float* latent, std::int32_t* symbols, float* restored,
+                 std::size_t begin, std::size_t end) {
+  int outside = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    outside |= within(latent[i] - mean_of(run, i)) ? 0 : 1;
+  }
+  if (outside != 0) {
+    return false;
+  }
+  for (std::size_t i = begin; i < end; ++i) {
+    symbols[i] = static_cast<std::int32_t>(rounded(latent[i] - mean_of(run, i)));
+  }
+  if (restored != nullptr) {
+    for (std::size_t i = begin; i < end; ++i) {
+      restored[i] = static_cast<float>(symbols[i]) + mean_of(run, i);
+    }
+  }
+  return true;
 }
 
 std::size_t round_run(const MeanRun& run, const float* latent, std::int32_t* symbols,
@@ -27,16 +59,15 @@ std::size_t round_run(const MeanRun& run, const float* latent, std::int32_t* sym
     i = part(run, latent, kSymbolLimit, symbols, restored);
   }
 #endif
-  for (; i < run.count; ++i) {
-    const float mean = run.mean[run.each ? i : 0];
-    const float residual = latent[i] - mean;
-    if (!(std::fabs(residual) <= kSymbolLimit)) {  // also catches NaN
+  while (i < run.count) {
+    const std::size_t end = std::min(run.count, i + kBlock);
+    if (!round_block(run, latent, symbols, restored, i, end)) {
+      while (within(latent[i] - mean_of(run, i))) {
+        ++i;  // ends: the block has one that is not
+      }
       return i;
     }
-    symbols[i] = static_cast<std::int32_t>(rounded(residual));
-    if (restored != nullptr) {
-      restored[i] = static_cast<float>(symbols[i]) + mean;
-    }
+    i = end;
   }
   return i;
 }
@@ -51,7 +82,7 @@ void restore_run(const MeanRun& run, const std::int32_t* symbols, float* latent,
   }
 #endif
   for (; i < run.count; ++i) {
-    latent[i] = static_cast<float>(symbols[i]) + run.mean[run.each ? i : 0];
+    latent[i] = static_cast<float>(symbols[i]) + mean_of(run, i);
   }
 }
 

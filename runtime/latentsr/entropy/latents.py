@@ -19,6 +19,9 @@ from latentsr.entropy import isa as instruction_sets
 from latentsr.entropy.arrays import check_out
 from latentsr.errors import BundleError, ImageError, StreamError, UsageError
 
+_FOLDING = (Isa.AVX2, Isa.AVX512)
+"""Instruction sets with a CRC-32 faster than zlib's."""
+
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 Mean = NDArray[np.float32] | None
@@ -134,7 +137,8 @@ class LatentSteps:
             UsageError: an array of another type, or a mean or an `out` that does not fit.
         """
         latent = np.empty(symbols.shape, np.float32) if out is None else out
-        check_out(latent, symbols.shape, np.float32)
+        if out is not None:
+            check_out(out, symbols.shape, np.float32)
         values, repeat = _means(mean, symbols.shape)
         flat = _flat("symbols", symbols, np.int32)
         _kernels.latent_from_symbols(flat, values, repeat, latent.reshape(-1), self.isa)
@@ -143,7 +147,7 @@ class LatentSteps:
     def crc(self, symbols: NDArray[np.int32], start: int) -> int:
         """CRC-32 (as in zlib) of the symbols as little-endian int32, going on from `start`."""
         flat = _flat("symbols", symbols, np.int32)
-        if self.isa == Isa.SCALAR:
+        if self.isa not in _FOLDING:
             return zlib.crc32(flat.data, start)  # faster than tables alone, as the kernel then is
         return _kernels.crc32(flat.view(np.uint8), start & 0xFFFFFFFF, self.isa)
 
