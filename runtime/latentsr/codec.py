@@ -13,7 +13,7 @@ from latentsr import stream as container
 from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.bundle import Bundle
-from latentsr.errors import DesyncError, StreamError, UsageError
+from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
 from latentsr.image import to_rgb8
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
@@ -172,6 +172,12 @@ class Codec:
             )
         self.timeline = run.timeline
         picture: np.ndarray = run.values["picture"]
+        expected = (parts.height * route.scale, parts.width * route.scale, 3)
+        if picture.shape != expected or picture.dtype != np.uint8:
+            raise BundleError(
+                f"route makes no such picture: found {picture.dtype} {picture.shape}, expected "
+                f"uint8 {expected}; export the bundle again"
+            )
         return picture
 
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import latentsr
@@ -92,6 +93,20 @@ def test_wrong_steps(copied: Path, step: dict[str, Any], message: str) -> None:
     (copied / "manifest.json").write_text(changed(["routes", "lr", "steps", 0], step))
     with pytest.raises(BundleError, match=message):
         latentsr.load(copied)
+
+
+def test_routes_that_do_not_fit_their_kind(copied: Path, picture: np.ndarray) -> None:
+    manifest = copied / "manifest.json"
+    encode = json.loads(manifest.read_text())["routes"]["encode"]["steps"]
+    whole = [step for step in encode if step.get("chunk") != "y"]
+    manifest.write_text(changed(["routes", "encode", "steps"], whole))
+    with pytest.raises(BundleError, match=r"route encode codes the wrong chunks: found \['z'\]"):
+        latentsr.load(copied)
+    manifest.write_text(changed(["routes", "lr", "scale"], 2))
+    with latentsr.load(copied) as codec:
+        stream = codec.encode(picture)
+        with pytest.raises(BundleError, match="route makes no such picture: found uint8"):
+            codec.decode(stream)
 
 
 def test_missing_truncated_and_flipped_files(copied: Path) -> None:
