@@ -22,6 +22,8 @@ NB_MODULE(_kernels, module) {
       .value("OUT_OF_RANGE", Status::out_of_range);
 
   bind_compressai(module);
+  bind_compressai_stream(module);
   bind_lanes(module);
   bind_latents(module);
+  bind_lists(module);
 }
