@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentsr.entropy.coder import Coder, scale_indexes
+from latentsr.entropy import Coder, scale_indexes
 from latentsr.entropy.tables import Tables
 from latentsr.errors import ExportError
 from latentsr_export.exact import Exact, quantise, thresholds

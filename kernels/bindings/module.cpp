@@ -18,7 +18,8 @@ NB_MODULE(_kernels, module) {
       .value("NOT_A_NUMBER", Status::not_a_number)
       .value("BAD_HEADER", Status::bad_header)
       .value("TRAILING_SIDE", Status::trailing_side)
-      .value("NOT_ZERO", Status::not_zero);
+      .value("NOT_ZERO", Status::not_zero)
+      .value("OUT_OF_RANGE", Status::out_of_range);
 
   bind_compressai(module);
   bind_compressai_stream(module);

@@ -20,6 +20,7 @@ class Status(Enum):
     BAD_HEADER = 9
     TRAILING_SIDE = 10
     NOT_ZERO = 11
+    OUT_OF_RANGE = 12
 
 class Isa(Enum):
     """Instruction sets that a decoder of the `lanes` form was written for."""
@@ -120,6 +121,31 @@ def isa_supported(isa: Isa) -> bool:
     """Whether this build has the decoder and this processor runs it."""
 
 def scale_indexes(
-    scales: NDArray[np.float32], thresholds: NDArray[np.float32], out: NDArray[np.uint8]
+    scales: NDArray[np.float32],
+    thresholds: NDArray[np.float32],
+    out: NDArray[np.uint8],
+    isa: Isa,
 ) -> Outcome:
-    """Fill `out`; flat arrays."""
+    """Fill `out`; flat arrays; ValueError for an unsupported isa."""
+
+def symbols_from_latent(
+    latent: NDArray[np.float32],
+    means: NDArray[np.float32] | None,
+    repeat: int,
+    symbols: NDArray[np.int32],
+    restored: NDArray[np.float32] | None,
+    isa: Isa,
+) -> Outcome:
+    """Fill `symbols` and `restored`; flat arrays; value i has mean (i / repeat) mod size."""
+
+def latent_from_symbols(
+    symbols: NDArray[np.int32],
+    means: NDArray[np.float32] | None,
+    repeat: int,
+    out: NDArray[np.float32],
+    isa: Isa,
+) -> None:
+    """Fill `out`; flat arrays; means as above."""
+
+def crc32(data: NDArray[np.uint8], start: int, isa: Isa) -> int:
+    """zlib's CRC-32, going on from `start`; a flat array."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentsr import _kernels
-from latentsr._kernels import Status
+from latentsr._kernels import Isa, Status
 
 CDF = np.array([[0, 30000, 65536, 0], [0, 1, 2, 65536]], np.int32)
 LENGTH = np.array([3, 4], np.int32)
@@ -79,9 +79,9 @@ def test_sizes_that_differ_are_refused(tables):
         tables.decode_compressai(np.zeros(8, np.uint8), two, one)
     scales = np.zeros(2, np.float32)
     with pytest.raises(ValueError, match="thresholds: found 256 elements, expected 255"):
-        _kernels.scale_indexes(scales, np.zeros(256, np.float32), np.zeros(2, np.uint8))
+        _kernels.scale_indexes(scales, np.zeros(256, np.float32), np.zeros(2, np.uint8), Isa.SCALAR)
     with pytest.raises(ValueError, match="out: found 1 elements, expected 2"):
-        _kernels.scale_indexes(scales, scales, np.zeros(1, np.uint8))
+        _kernels.scale_indexes(scales, scales, np.zeros(1, np.uint8), Isa.SCALAR)
 
 
 @pytest.mark.parametrize("index", [2, -1, 2**31 - 1, -(2**31)])
@@ -98,7 +98,7 @@ def test_bad_index_is_reported_with_its_place(tables, index):
 def test_status_numbers_are_those_of_the_stub():
     names = (
         "OK BAD_INDEX ODD_SIZE TRUNCATED TRAILING BAD_START BAD_END BAD_ESCAPE NOT_A_NUMBER "
-        "BAD_HEADER TRAILING_SIDE NOT_ZERO"
+        "BAD_HEADER TRAILING_SIDE NOT_ZERO OUT_OF_RANGE"
     )
     assert {status.name: status.value for status in Status} == {
         name: number for number, name in enumerate(names.split())
@@ -107,5 +107,5 @@ def test_status_numbers_are_those_of_the_stub():
 
 def test_not_a_number_is_reported_with_its_place():
     scales = np.array([1, 2, np.nan, np.nan], np.float32)
-    outcome = _kernels.scale_indexes(scales, scales[:1], np.zeros(4, np.uint8))
+    outcome = _kernels.scale_indexes(scales, scales[:1], np.zeros(4, np.uint8), Isa.SCALAR)
     assert outcome == (Status.NOT_A_NUMBER, 2, 0)

@@ -21,9 +21,10 @@ enum class Status : int {
                 // -1 where it is a length that has no valid spelling
   trailing_side,  // `lanes`: side bytes are left after the last symbol; detail = their number
   not_zero,       // `lanes`: a symbol of a certain row is not 0; detail = the symbol
+  out_of_range,   // a latent less its mean is NaN or beyond what is coded
 };
 
-// Outcome of one call. `position` counts symbols (or scales), from 0.
+// Outcome of one call. `position` counts symbols (or scales, or latents), from 0.
 struct Result {
   Status status = Status::ok;
   std::size_t position = 0;

@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 from latentsr.errors import UsageError
 
 
-def check_out(out: NDArray[np.int32], shape: tuple[int, ...]) -> None:
-    """Raise UsageError unless a decoder may fill `out` in place."""
-    fits = out.dtype == np.int32 and out.shape == shape and out.flags.c_contiguous
-    if not fits or not out.flags.writeable:
+def check_out(
+    out: NDArray[np.generic], shape: tuple[int, ...], dtype: type[np.generic] = np.int32
+) -> None:
+    """Raise UsageError unless a kernel may fill `out` in place."""
+    flags = out.flags
+    if out.dtype != dtype or out.shape != shape or not flags.carray:
         raise UsageError(
-            f"out: found {out.dtype} {out.shape}, contiguous: {out.flags.c_contiguous}, writeable: "
-            f"{out.flags.writeable}; expected a contiguous writeable int32 array {shape}"
+            f"out: found {out.dtype} {out.shape}, contiguous: {flags.c_contiguous}, writeable: "
+            f"{flags.writeable}, aligned: {flags.aligned}; expected a contiguous writeable "
+            f"{dtype.__name__} array {shape}"
         )
 
 

@@ -18,7 +18,7 @@ from latentsr.entropy import isa
 from latentsr.entropy.arrays import check_out, flat_indexes, flat_int32
 from latentsr.entropy.faults import bad_index, corruption
 from latentsr.entropy.tables import Tables
-from latentsr.errors import BundleError, StreamError, UsageError
+from latentsr.errors import UsageError
 
 FORMS = ("compressai", "lanes")
 """Names of the stream forms that `Coder` reads and writes."""
@@ -156,42 +156,6 @@ class Coder:
                 f"below skip = {self.skip}"
             )
         raise corruption(form, status, position, detail)
-
-
-def scale_indexes(scales: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Row of the Gaussian tables for each predicted scale, as CompressAI's `build_indexes`.
-
-    Args:
-        scales: float32 of any shape, standard deviations in quantisation steps.
-        table: float32 (entries,), the scales of the rows, rising, 1 to 256 of them.
-
-    Returns:
-        uint8 array of the scales' shape: the first row whose scale is not below the predicted
-        one; the last row when there is none.
-
-    Raises:
-        BundleError: the table is empty, too long, of another type, or does not rise.
-        StreamError: a scale is NaN, so the network that made it ran on damaged numbers.
-        UsageError: the scales are not float32.
-    """
-    if table.dtype != np.float32 or table.ndim != 1 or not 1 <= table.size <= 256:
-        raise BundleError(
-            f"scale table: found {table.dtype} {table.shape}, expected 1 to 256 float32 values"
-        )
-    if not np.all(table[:-1] < table[1:]) or np.isnan(table).any():
-        raise BundleError("scale table: found values that do not rise, expected rising scales")
-    if scales.dtype != np.float32:
-        raise UsageError(f"scales: found {scales.dtype}, expected float32")
-    out = np.empty(scales.shape, np.uint8)
-    flat = np.ascontiguousarray(scales).reshape(-1)
-    thresholds = np.ascontiguousarray(table[:-1])
-    status, position, _ = _kernels.scale_indexes(flat, thresholds, out.reshape(-1))
-    if status == Status.NOT_A_NUMBER:
-        raise StreamError(
-            f"scales, element {position}: found NaN, expected a number; the entropy-parameter "
-            "network overflowed, check its weights and precision"
-        )
-    return out
 
 
 def _check_options(form: str, threads: int, parts: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which instruction set the `lanes` decoder uses: the widest there is, or the one asked for."""
+"""Which instruction set the kernels use: the widest there is, or the one asked for."""
 
 from __future__ import annotations
 

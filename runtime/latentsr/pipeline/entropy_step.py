@@ -10,17 +10,18 @@ round(latent - mean or median), half to even; the decoder returns symbol + mean 
 from __future__ import annotations
 
 import math
-import zlib
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from latentsr.bundle import Bundle
-from latentsr.entropy.coder import Coder, scale_indexes
-from latentsr.errors import BundleError, CorruptStream, DesyncError, ImageError
+from latentsr.entropy.coder import Coder
+from latentsr.entropy.latents import LatentSteps, ScaleTable
+from latentsr.errors import BundleError, CorruptStream, DesyncError
 from latentsr.manifest import Chunk
 
-_SYMBOL_LIMIT = 2.0**30
+_MOST_ROWS_KEPT = 1 << 24  # a factorized prior's y up to about 4K pictures; beyond, memory counts
 
 
 class Coding(Protocol):
@@ -37,16 +38,24 @@ class EntropyModel:
         tables = bundle.tables(chunk)
         self.chunk = chunk
         self.coder = Coder(tables)
-        self._least_bits = _least_bits(tables.cdf, tables.length)
+        self._channel_rows = np.empty((0, 0, 0, 0), np.uint8)
+        least = _least_bits(tables.cdf, tables.length)
         if chunk.model == "factorized":
-            medians = bundle.tensor(f"{chunk.name}.medians", "float32", (chunk.channels,))
-            self._medians = medians.reshape(1, -1, 1, 1)
+            self._least_bits = float(least.sum())
+            self._medians = bundle.tensor(f"{chunk.name}.medians", "float32", (chunk.channels,))
         else:
+            self._least_bits = float(least.min()) * chunk.channels
             rows = (len(tables.cdf),)
-            self._scale_table = bundle.tensor(f"{chunk.name}.scale_table", "float32", rows)
-            self._thresholds = self._scale_table
+            scale_table = bundle.tensor(f"{chunk.name}.scale_table", "float32", rows)
+            self._scale_table = self._thresholds = ScaleTable(scale_table)
             if bundle.manifest.exact:
-                self._thresholds = bundle.tensor(f"{chunk.name}.thresholds", "float32", rows)
+                thresholds = bundle.tensor(f"{chunk.name}.thresholds", "float32", rows)
+                self._thresholds = ScaleTable(thresholds)
+
+    @cached_property
+    def _steps(self) -> LatentSteps:
+        """Bound when first used, as the coder is; two threads may both do it, without harm."""
+        return LatentSteps()
 
     def encode(
         self,
@@ -56,18 +65,13 @@ class EntropyModel:
         coding: Coding,
     ) -> tuple[bytes, np.ndarray, np.ndarray]:
         """Code a float32 latent (1, C, h, w): bytes, the decoder's latent, int32 symbols."""
-        shift = self._shift(means)
-        residual = np.rint(latent if shift is None else latent - shift)
-        # `not <=` also catches NaN.
-        if not np.abs(residual).max(initial=0.0) <= _SYMBOL_LIMIT:
-            raise ImageError(
-                f"latent {self.chunk.name} is out of range: found values beyond 2^30 or NaN, "
-                "expected a trained network's latents; check the checkpoint"
-            )
-        symbols = residual.astype(np.int32)
+        self._check_latent(latent)
+        symbols, restored = self._steps.symbols(
+            self.chunk.name, latent, self._mean(means, latent.shape)
+        )
         indexes = self.indexes(scales, latent.shape, coding.exact)
         data = self.coder.encode(symbols, indexes, form=coding.form)
-        return data, self._latent(symbols, shift), symbols
+        return data, restored, symbols
 
     def decode(
         self,
@@ -94,12 +98,11 @@ class EntropyModel:
                 "whole, its writer computed another scale index (another device or library); "
                 "decode where it was written, or write it again with this runtime"
             ) from None
-        return self._latent(symbols, self._shift(means)), symbols
+        return self._steps.latent(symbols, self._mean(means, shape)), symbols
 
-    @staticmethod
-    def crc(symbols: np.ndarray, start: int) -> int:
+    def crc(self, symbols: np.ndarray, start: int) -> int:
         """Go on with the CRC-32 over symbols as little-endian int32."""
-        return zlib.crc32(symbols.astype("<i4", copy=False).tobytes(), start)
+        return self._steps.crc(symbols, start)
 
     def _shape(self, padded_size: tuple[int, int]) -> tuple[int, int, int, int]:
         stride = self.chunk.stride
@@ -112,11 +115,7 @@ class EntropyModel:
 
     def _check_plausible(self, size: int, shape: tuple[int, int, int, int]) -> None:
         """Refuse sizes that so few bytes cannot hold, before memory is taken for them."""
-        positions = shape[2] * shape[3]
-        if self.chunk.model == "factorized":
-            least = positions * float(self._least_bits.sum())
-        else:
-            least = positions * shape[1] * float(self._least_bits.min())
+        least = shape[2] * shape[3] * self._least_bits
         if least > size * 8 + 64:
             raise CorruptStream(
                 f"chunk {self.chunk.name} is too short for the picture: found {size} bytes, "
@@ -126,8 +125,7 @@ class EntropyModel:
     def indexes(self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool) -> np.ndarray:
         """Table row of each symbol: the channel, or the scale index of its σ."""
         if self.chunk.model == "factorized":
-            channel = np.arange(self.chunk.channels, dtype=np.int32).reshape(1, -1, 1, 1)
-            return np.ascontiguousarray(np.broadcast_to(channel, shape))
+            return self._rows_of_channels(tuple(shape))
         if scales is None or scales.shape != tuple(shape):
             found = None if scales is None else scales.shape
             raise BundleError(
@@ -135,15 +133,44 @@ class EntropyModel:
                 f"expected {tuple(shape)}; export the bundle again"
             )
         table = self._thresholds if exact else self._scale_table
-        return scale_indexes(np.ascontiguousarray(scales), table)
+        return self._steps.indexes(scales, table)
 
-    def _shift(self, means: np.ndarray | None) -> np.ndarray | None:
-        return self._medians if self.chunk.model == "factorized" else means
+    def _rows_of_channels(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Each symbol's channel. The last shape's is kept: pictures come in one size mostly."""
+        rows = self._channel_rows  # read once: another thread may put its own in place
+        if rows.shape != shape:
+            kind = np.uint8 if self.chunk.channels <= 256 else np.int32
+            channel = np.arange(self.chunk.channels, dtype=kind).reshape(1, -1, 1, 1)
+            rows = np.ascontiguousarray(np.broadcast_to(channel, shape))
+            rows.flags.writeable = False
+            if rows.size <= _MOST_ROWS_KEPT:
+                self._channel_rows = rows
+        return rows
 
-    @staticmethod
-    def _latent(symbols: np.ndarray, shift: np.ndarray | None) -> np.ndarray:
-        latent = symbols.astype(np.float32)
-        return latent if shift is None else latent + shift
+    def _check_latent(self, latent: np.ndarray) -> None:
+        channels = latent.shape[1] if latent.ndim == 4 else None
+        if latent.dtype != np.float32 or channels != self.chunk.channels:
+            raise BundleError(
+                f"latent {self.chunk.name} is of the wrong kind: found {latent.dtype} "
+                f"{latent.shape}, expected float32 (1, {self.chunk.channels}, h, w); export the "
+                "bundle again"
+            )
+
+    def _mean(self, means: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+        """What lies between latent and symbols: the medians, or the network's means."""
+        if self.chunk.model == "factorized":
+            return self._medians
+        if means is None or (means.shape == tuple(shape) and means.dtype == np.float32):
+            return means
+        try:
+            if means.dtype != np.float32:
+                raise ValueError
+            return np.broadcast_to(means, shape)
+        except ValueError:
+            raise BundleError(
+                f"means of chunk {self.chunk.name} are of the wrong kind: found {means.dtype} "
+                f"{means.shape}, expected float32 {tuple(shape)}; export the bundle again"
+            ) from None
 
 
 def _least_bits(cdf: np.ndarray, length: np.ndarray) -> np.ndarray:
