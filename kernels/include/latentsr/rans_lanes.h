@@ -51,7 +51,7 @@ inline constexpr unsigned kMaxLanes = 32;
 inline constexpr std::size_t kBytesPerLane = 600;
 
 // Instruction sets with a decoder of their own. All give the same symbols and the same faults.
-enum class Isa : int { scalar = 0, avx2, avx512 };
+enum class Isa : int { scalar = 0, avx2, avx512, neon };
 
 // True when this build has the decoder and this processor runs it.
 bool isa_supported(Isa isa);
