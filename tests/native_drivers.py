@@ -22,6 +22,20 @@ def need(*names: str) -> str:
     return found
 
 
+def need_sanitizers(compiler: str, kinds: str, folder: Path) -> None:
+    """Skip the test unless the compiler has the run-time libraries of these sanitizers."""
+    source = folder / "probe.cpp"
+    source.write_text(
+        "#include <cstddef>\n"
+        'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, std::size_t) { return 0; }\n'
+        + ("" if "fuzzer" in kinds else "int main() {}\n")
+    )
+    command = [compiler, "-std=c++20", f"-fsanitize={kinds}", str(source), "-o", f"{source}.out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{compiler} lacks the libraries of -fsanitize={kinds}")
+
+
 def configure(folder: Path, *options: str) -> None:
     """Prepare a build of the test programs in `folder`; skips where CMake cannot build at all."""
     command = [need("cmake"), "-S", str(KERNELS), "-B", str(folder)]
@@ -42,7 +56,8 @@ def build(folder: Path, target: str) -> Path:
 def run(command: list[str]) -> str:
     """Standard output of a command; fails the test, with all it said, where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    said = f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, said
     return done.stdout
 
 

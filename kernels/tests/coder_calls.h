@@ -44,6 +44,15 @@ inline std::vector<NamedIsa> supported_isas() {
   return found;
 }
 
+// Their names as a JSON array.
+inline std::string isas_json() {
+  std::string names;
+  for (const NamedIsa& one : supported_isas()) {
+    names += (names.empty() ? "[\"" : ", \"") + std::string(one.name) + '"';
+  }
+  return names + ']';
+}
+
 // `lanes` matters to that form only; 0 is the encoder's choice. Empty when an index is bad.
 template <class Index>
 Bytes encode(Form form, const Tables& tables, const std::vector<std::int32_t>& symbols,

@@ -37,9 +37,16 @@ inline void overwrite(Random& random, Bytes& data) {
   std::copy(fresh.begin(), fresh.end(), data.begin() + static_cast<std::ptrdiff_t>(first));
 }
 
-// A damaged copy of `stream`, which is not empty; `other` lends bytes to the splice. It may, by
-// chance, equal the stream.
-inline Bytes mutate(Random& random, int kind, const Bytes& stream, const Bytes& other) {
+// Nothing of the stream, or nothing but its head.
+inline Bytes replaced(Random& random, const Bytes& stream) {
+  const std::size_t kept = random.below(2) == 0 ? 0 : random.below(std::min<std::size_t>(
+                                                          stream.size() + 1, 80));
+  Bytes data = random_bytes(random, kept + random.below(2 * stream.size()));
+  std::copy_n(stream.begin(), kept, data.begin());
+  return data;
+}
+
+inline Bytes damaged(Random& random, int kind, const Bytes& stream, const Bytes& other) {
   Bytes data = stream;
   switch (kind) {
     case 0:
@@ -71,8 +78,21 @@ inline Bytes mutate(Random& random, int kind, const Bytes& stream, const Bytes& 
       overwrite(random, data);
       return data;
     default:
-      return random_bytes(random, random.below(2 * data.size()));
+      return replaced(random, stream);
   }
+}
+
+// A damaged copy of `stream`, which is not empty; `other` lends bytes to the splice. It may, by
+// chance, equal the stream. Most sizes are kept to whole words of `unit` bytes: streams of odd
+// size are refused at once and test little.
+inline Bytes mutate(Random& random, int kind, const Bytes& stream, const Bytes& other,
+                    std::size_t unit) {
+  Bytes data = damaged(random, kind, stream, other);
+  if (random.below(8) != 0) {
+    const std::size_t beyond = (data.size() + unit - stream.size() % unit) % unit;
+    data.resize(data.size() - std::min(data.size(), beyond));
+  }
+  return data;
 }
 
 }  // namespace drivers

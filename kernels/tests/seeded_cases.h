@@ -107,7 +107,9 @@ inline std::unique_ptr<Tables> random_tables(Random& random) {
   return tables_from(rows, offset);
 }
 
-// Tables of many kinds, made once.
+// Tables of many kinds, made once; the first kGaussianTables are Gaussian.
+inline constexpr std::size_t kGaussianTables = 3;
+
 inline std::vector<std::unique_ptr<Tables>> table_pool(Random& random, int random_ones) {
   std::vector<std::unique_ptr<Tables>> pool;
   pool.push_back(gaussian_tables(64, 256));  // as CompressAI's

@@ -1,0 +1,97 @@
+"""Millions of damaged streams and containers: what is refused, for what, and what passes.
+
+nice -n 19 python benchmarks/hostile.py [--streams 10000000] [--containers 1000000]
+    [--decoded 100000] [--seed 1] [--out benchmarks/results/hostile.json]
+
+Builds tests/hostile/mutate_streams.cpp with the address and undefined-behaviour sanitizers (needs
+CMake, Ninja or Make, and a compiler that has them), runs it and mutate_containers.py, one after
+the other on one core, and adds up. Their first comments say what the counts mean. Ends with an
+error at the first broken promise: no result then. Sanitizers do not see the vector gathers, which
+read tables and never the stream; valgrind does, up to AVX2 (--valgrind runs a part under it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build(folder: Path, sanitize: bool) -> Path:
+    """The driver, in an otherwise empty folder."""
+    switches = ["LATENTSR_PYTHON=OFF", "LATENTSR_DRIVERS=ON"]
+    switches.append(f"LATENTSR_SANITIZE={'ON' if sanitize else 'OFF'}")
+    configure = ["cmake", "-S", ROOT / "kernels", "-B", folder, *(f"-D{s}" for s in switches)]
+    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
+    command = ["cmake", "--build", folder, "--target", "mutate_streams"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder / "tests" / "mutate_streams"
+
+
+def run(*command: str | Path | int) -> dict[str, Any]:
+    """The line of JSON that a program prints."""
+    words = [str(word) for word in command]
+    print(" ".join(Path(word).name for word in words), file=sys.stderr)
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def total(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Sums over the kinds of damage."""
+    counts: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for kind in kinds.values():
+        counts.update({key: value for key, value in kind.items() if key != "errors"})
+        errors.update(kind["errors"])
+    return {**counts, "errors": dict(errors)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, default=10_000_000)
+    parser.add_argument("--containers", type=int, default=1_000_000)
+    parser.add_argument("--decoded", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--valgrind", type=int, default=0, help="mutants to run under valgrind")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    result: dict[str, Any] = {
+        "command": " ".join(["python", "benchmarks/hostile.py", *sys.argv[1:]]),
+        "machine": describe_machine(),
+        "sanitizers": "address, undefined",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        driver = build(Path(folder) / "sanitized", sanitize=True)
+        result["streams"] = run(driver, given.streams, given.seed)
+        if given.valgrind:
+            plain = build(Path(folder) / "plain", sanitize=False)
+            tool = ("valgrind", "--quiet", "--error-exitcode=9")
+            result["streams_valgrind"] = run(*tool, plain, given.valgrind, given.seed + 1)
+    result["containers"] = run(
+        sys.executable, ROOT / "tests" / "hostile" / "mutate_containers.py",
+        "--mutants", given.containers, "--decoded", given.decoded, "--seed", given.seed,
+    )  # fmt: skip
+    parts = ("as_is", "resealed", "chunk")
+    result["totals"] = {
+        f"{form} {group}": total(kinds)
+        for form, groups in result["streams"]["forms"].items()
+        for group, kinds in groups.items()
+    } | {f"container {part}": total(result["containers"][part]) for part in parts}
+    print(json.dumps(result["totals"], indent=1))
+    if given.out:
+        given.out.write_text(json.dumps(result, indent=1) + "\n")
+        print(given.out, given.out.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
