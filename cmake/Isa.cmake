@@ -36,11 +36,14 @@ function(latentsr_simd_kernels target)
 endfunction()
 
 function(latentsr_x86_kernels target)
-  target_sources(${target} PRIVATE src/rans_lanes_avx2.cpp src/rans_lanes_avx512.cpp)
+  target_sources(${target} PRIVATE
+    src/certain_rows_avx512.cpp src/rans_lanes_avx2.cpp src/rans_lanes_avx512.cpp)
   set_source_files_properties(src/rans_lanes_avx2.cpp PROPERTIES
     COMPILE_OPTIONS "-mavx2;-mpopcnt")
   # GCC 12 takes the intrinsics' own undefined inputs for ours (its bug 105593).
   set_source_files_properties(src/rans_lanes_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "-mavx512f;-mpopcnt;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
+  set_source_files_properties(src/certain_rows_avx512.cpp PROPERTIES
+    COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vbmi2;-mpopcnt;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   target_compile_definitions(${target} PRIVATE LATENTSR_X86_KERNELS)
 endfunction()

@@ -21,9 +21,7 @@ def export(
     latent_sr: Annotated[
         Path | None, typer.Option(help="Checkpoint of a latent SR decoder for this codec.")
     ] = None,
-    pixel_sr: Annotated[
-        Path | None, typer.Option(help="Checkpoint of a pixel SR network.")
-    ] = None,
+    pixel_sr: Annotated[Path | None, typer.Option(help="Checkpoint of a pixel SR network.")] = None,
     picture: Annotated[
         list[Path] | None, typer.Option(help="Picture for the parity check (repeatable).")
     ] = None,

@@ -22,20 +22,36 @@ void init_lane_tables(LaneTables* self, const CdfTables& tables) {
   new (self) LaneTables(std::move(built));
 }
 
+void expect_count(const char* name, unsigned found, unsigned most) {
+  if (found > most || (found & (found - 1)) != 0) {
+    const std::string text =
+        std::string(name) + ": expected 0 (choose) or a power of two up to " + std::to_string(most);
+    throw nb::value_error(text.c_str());
+  }
+}
+
+void expect_threads(unsigned found) {
+  if (found == 0) {
+    throw nb::value_error("threads: expected 1 or more");
+  }
+}
+
 template <class Index>
 std::tuple<Outcome, nb::bytes> encode_lanes(const LaneTables& tables,
                                             Vector<const std::int32_t> symbols,
-                                            Vector<const Index> indexes, unsigned lanes) {
+                                            Vector<const Index> indexes, unsigned lanes,
+                                            unsigned parts, std::uint32_t skip,
+                                            unsigned threads) {
   expect_size("indexes", indexes.shape(0), symbols.shape(0));
-  if (lanes > latentsr::kMaxLanes || (lanes & (lanes - 1)) != 0) {
-    throw nb::value_error("lanes: expected 0 (choose), 1, 2, 4, 8, 16 or 32");
-  }
+  expect_count("lanes", lanes, latentsr::kMaxLanes);
+  expect_count("parts", parts, latentsr::kMaxParts);
+  expect_threads(threads);
   std::vector<std::uint8_t> stream;
   Result result;
   {
     nb::gil_scoped_release release;
     result = latentsr::encode_lanes(tables, symbols.data(), indexes.data(), symbols.shape(0),
-                                    lanes, stream);
+                                    {lanes, parts, skip, threads}, stream);
   }
   if (result.status != Status::ok) {
     stream.clear();
@@ -45,22 +61,24 @@ std::tuple<Outcome, nb::bytes> encode_lanes(const LaneTables& tables,
 
 template <class Index>
 Outcome decode_lanes(const LaneTables& tables, Vector<const std::uint8_t> data,
-                     Vector<const Index> indexes, Vector<std::int32_t> out, Isa isa) {
+                     Vector<const Index> indexes, Vector<std::int32_t> out, Isa isa,
+                     std::uint32_t skip, unsigned threads) {
   expect_size("out", out.shape(0), indexes.shape(0));
+  expect_threads(threads);
   if (!latentsr::isa_supported(isa)) {
     throw nb::value_error("isa: this processor or build does not have it");
   }
   nb::gil_scoped_release release;
   return outcome(latentsr::decode_lanes(tables, data.data(), data.shape(0), indexes.data(),
-                                        indexes.shape(0), out.data(), isa));
+                                        indexes.shape(0), out.data(), {skip, threads, isa}));
 }
 
 template <class Index>
 void bind_lane_coder(nb::class_<LaneTables>& tables) {
   tables.def("encode", &encode_lanes<Index>, "symbols"_a.noconvert(), "indexes"_a.noconvert(),
-             "lanes"_a = 0);
+             "lanes"_a = 0, "parts"_a = 0, "skip"_a = 0, "threads"_a = 1);
   tables.def("decode", &decode_lanes<Index>, "data"_a.noconvert(), "indexes"_a.noconvert(),
-             "out"_a.noconvert(), "isa"_a);
+             "out"_a.noconvert(), "isa"_a, "skip"_a = 0, "threads"_a = 1);
 }
 
 }  // namespace

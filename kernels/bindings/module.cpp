@@ -17,7 +17,8 @@ NB_MODULE(_kernels, module) {
       .value("BAD_ESCAPE", Status::bad_escape)
       .value("NOT_A_NUMBER", Status::not_a_number)
       .value("BAD_HEADER", Status::bad_header)
-      .value("TRAILING_SIDE", Status::trailing_side);
+      .value("TRAILING_SIDE", Status::trailing_side)
+      .value("NOT_ZERO", Status::not_zero);
 
   bind_compressai(module);
   bind_lanes(module);

@@ -1,13 +1,17 @@
 // rans_lanes_decode.cpp - reads the `lanes` form, trusting no byte of it. See rans_lanes.h.
 //
-// Here are the header, the escaped values and the end; the symbols are the work of the parts in
-// rans_lanes_job.h.
+// Here are a part's head, its escaped values and its end; the symbols are the work of the
+// functions in rans_lanes_job.h.
 #include "latentsr/rans_lanes.h"
 
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <memory>
 
+#include "certain_rows.h"
+#include "lane_layout.h"
+#include "parallel.h"
 #include "rans_lanes_job.h"
 
 namespace latentsr {
@@ -15,37 +19,13 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "states are loaded in host order");
 
-constexpr int kMaxVarint = 5;
-
-// Takes one number from [at, end). Returns the bytes it took, or 0 when it has another spelling
-// than an encoder's or does not end.
-int take_varint(const std::uint8_t*& at, const std::uint8_t* end, std::uint64_t& number) {
-  number = 0;
-  for (int taken = 0; taken < kMaxVarint && at != end; ++taken) {
-    const std::uint8_t byte = *at++;
-    number |= std::uint64_t{byte & 127u} << (7 * taken);
-    if (byte < 128) {
-      return byte == 0 && taken > 0 ? 0 : taken + 1;
-    }
-  }
-  return 0;
-}
-
-// Fills the job's lanes and section bounds.
+// Fills the job's lanes and section bounds from one part. `bytes` is the whole stream's size.
 template <class Index>
-Result open(LaneJob<Index>& job, const std::uint8_t* data, std::size_t size) {
-  const auto bytes = static_cast<std::int64_t>(size);
-  if (size == 0) {
-    return {Status::truncated, 0, bytes};
-  }
-  if (data[0] > 5) {
-    return {Status::bad_header, 0, data[0]};
-  }
-  job.lanes = 1u << data[0];
-  const std::uint8_t* at = data + 1;
-  const std::uint8_t* end = data + size;
+Result open(LaneJob<Index>& job, const LanePart& part, bool has_side, std::int64_t bytes) {
+  const std::uint8_t* at = part.data;
+  const std::uint8_t* end = part.data + part.size;
   std::uint64_t side = 0;
-  if (take_varint(at, end, side) == 0) {
+  if (has_side && take_varint(at, end, side) == 0) {
     return {at == end ? Status::truncated : Status::bad_header, 0, at == end ? bytes : -1};
   }
   const auto left = static_cast<std::size_t>(end - at);
@@ -142,35 +122,97 @@ bool resolve_escapes(LaneJob<Index>& job, std::size_t first, std::uint32_t mask)
 template bool resolve_escapes(LaneJob<std::uint8_t>&, std::size_t, std::uint32_t);
 template bool resolve_escapes(LaneJob<std::int32_t>&, std::size_t, std::uint32_t);
 
+namespace {
+
+// What all parts of one stream have in common.
+struct Whole {
+  const LaneTables& tables;
+  const LaneLayout& layout;
+  LaneDecoding how;
+  std::int64_t bytes;
+};
+
 template <class Index>
-Result decode_lanes(const LaneTables& tables, const std::uint8_t* data, std::size_t size,
-                    const Index* indexes, std::size_t count, std::int32_t* out, Isa isa) {
+Result decode_symbols(const Whole& whole, const LanePart& part, const Index* indexes,
+                      std::size_t count, std::int32_t* out) {
   LaneJob<Index> job{};
-  job.buckets_of_row = tables.buckets_of_row.data();
-  job.buckets = tables.buckets.data();
-  job.bucket_slots = tables.bucket_slots.data();
-  job.slots = tables.slots.data();
-  job.rows = tables.rows.data();
-  job.row_count = static_cast<std::uint32_t>(tables.rows.size());
+  job.buckets_of_row = whole.tables.buckets_of_row.data();
+  job.buckets = whole.tables.buckets.data();
+  job.bucket_slots = whole.tables.bucket_slots.data();
+  job.slots = whole.tables.slots.data();
+  job.rows = whole.tables.rows.data();
+  job.row_count = static_cast<std::uint32_t>(whole.tables.rows.size());
+  job.lanes = whole.layout.lanes;
   job.indexes = indexes;
   job.out = out;
   job.count = count;
-  const Result opened = open(job, data, size);
+  const Result opened = open(job, part, whole.layout.has_side, whole.bytes);
   if (opened.status != Status::ok) {
     return opened;
   }
-  warm(tables, count);
-  decode_simd(job, isa);
+  decode_simd(job, whole.how.isa);
   if (job.fault.status != Status::ok || !decode_turns_scalar(job) ||
-      !decode_rest(job, static_cast<std::int64_t>(size))) {
+      !decode_rest(job, whole.bytes)) {
     return job.fault;
   }
   return check_end(job);
 }
 
+// `indexes` and `out` are the part's own. Symbols that are not certain are decoded to the end of
+// `out` and moved to their places from there.
+template <class Index>
+Result decode_part(const Whole& whole, const LanePart& part, const Index* indexes,
+                   std::int32_t* out) {
+  if (whole.how.skip == 0) {
+    return decode_symbols(whole, part, indexes, part.count, out);
+  }
+  const std::unique_ptr<Index[]> kept(new Index[part.count]);
+  const std::size_t count = keep_indexes(indexes, part.count, whole.how.skip, kept.get(),
+                                         whole.how.isa);
+  Result result =
+      decode_symbols(whole, part, kept.get(), count, out + (part.count - count));
+  if (result.status == Status::ok) {
+    spread_symbols(indexes, part.count, whole.how.skip, count, out, whole.how.isa);
+  } else if (result.status != Status::bad_start) {  // whose position is a lane
+    result.position = place_of_kept(indexes, part.count, whole.how.skip, result.position);
+  }
+  return result;
+}
+
+}  // namespace
+
+template <class Index>
+Result decode_lanes(const LaneTables& tables, const std::uint8_t* data, std::size_t size,
+                    const Index* indexes, std::size_t count, std::int32_t* out,
+                    const LaneDecoding& how) {
+  LaneLayout layout;
+  const Result read = read_layout(data, size, count, layout);
+  if (read.status != Status::ok) {
+    return read;
+  }
+  warm(tables, count);
+  const Whole whole{tables, layout, how, static_cast<std::int64_t>(size)};
+  std::vector<Result> results(layout.parts.size());
+  run_parallel(layout.parts.size(), how.threads, [&](std::size_t p) {
+    const LanePart& part = layout.parts[p];
+    results[p] = decode_part(whole, part, indexes + part.first, out + part.first);
+    if (results[p].status != Status::bad_start) {
+      results[p].position += part.first;
+    }
+  });
+  for (const Result& result : results) {
+    if (result.status != Status::ok) {
+      return result;
+    }
+  }
+  return {};
+}
+
 template Result decode_lanes(const LaneTables&, const std::uint8_t*, std::size_t,
-                             const std::uint8_t*, std::size_t, std::int32_t*, Isa);
+                             const std::uint8_t*, std::size_t, std::int32_t*,
+                             const LaneDecoding&);
 template Result decode_lanes(const LaneTables&, const std::uint8_t*, std::size_t,
-                             const std::int32_t*, std::size_t, std::int32_t*, Isa);
+                             const std::int32_t*, std::size_t, std::int32_t*,
+                             const LaneDecoding&);
 
 }  // namespace latentsr

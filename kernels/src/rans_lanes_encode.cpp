@@ -3,30 +3,24 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <memory>
+
+#include "certain_rows.h"
+#include "lane_layout.h"
+#include "lane_plan.h"
+#include "parallel.h"
 
 namespace latentsr {
 namespace {
 
-void put_varint(std::vector<std::uint8_t>& bytes, std::uint64_t number) {
-  for (; number >= 128; number >>= 7) {
-    bytes.push_back(static_cast<std::uint8_t>(number | 128));
-  }
-  bytes.push_back(static_cast<std::uint8_t>(number));
-}
-
-// Lanes, words and side bytes of one attempt. A symbol emits at most one word.
-struct Attempt {
-  explicit Attempt(std::size_t count)
-      : buffer(new std::uint16_t[count + 1]), word(buffer.get() + count), end(word) {}
-
+// Lanes, words and side bytes of one part. A symbol emits at most one word.
+struct EncodedPart {
   std::size_t word_bytes() const { return static_cast<std::size_t>(end - word) * 2; }
 
   std::array<std::uint32_t, kMaxLanes> states;
   std::unique_ptr<std::uint16_t[]> buffer;  // filled from its end: decoders read last words first
-  std::uint16_t* word;
-  std::uint16_t* end;
+  std::uint16_t* word = nullptr;
+  std::uint16_t* end = nullptr;
   std::vector<std::uint8_t> side;
 };
 
@@ -36,11 +30,19 @@ std::uint32_t divide(std::uint32_t x, std::uint64_t reciprocal) {
   return static_cast<std::uint32_t>(x * reciprocal >> 48);
 }
 
+// Puts an escaped value's varint in front of those of later symbols, turned round.
+void put_escape(EncodedPart& made, std::int64_t value, std::int32_t escape) {
+  std::vector<std::uint8_t> bytes;
+  put_varint(bytes, static_cast<std::uint64_t>(value < 0 ? -2 * value - 1 : 2 * (value - escape)));
+  made.side.insert(made.side.end(), bytes.rbegin(), bytes.rend());
+}
+
+// `made.buffer` must hold count + 1 words.
 template <class Index>
-Result attempt(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
-               std::size_t count, unsigned lanes, Attempt& made) {
+Result encode_symbols(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
+                      std::size_t count, unsigned lanes, EncodedPart& made) {
   made.states.fill(kLaneLow);
-  std::vector<std::uint8_t> raw_bytes;
+  std::uint16_t* word = made.end;
   for (std::size_t i = count; i-- > 0;) {
     const auto index = static_cast<std::size_t>(indexes[i]);  // negative becomes huge
     if (index >= tables.rows.size()) {
@@ -49,10 +51,7 @@ Result attempt(const LaneTables& tables, const std::int32_t* symbols, const Inde
     const CdfRow& row = tables.rows[index];
     std::int64_t value = std::int64_t{symbols[i]} - row.offset;
     if (value < 0 || value >= row.escape) {
-      raw_bytes.clear();
-      put_varint(raw_bytes, static_cast<std::uint64_t>(value < 0 ? -2 * value - 1
-                                                                 : 2 * (value - row.escape)));
-      made.side.insert(made.side.end(), raw_bytes.rbegin(), raw_bytes.rend());
+      put_escape(made, value, row.escape);
       value = row.escape;
     }
     const std::size_t at = row.first + static_cast<std::size_t>(value);
@@ -60,66 +59,98 @@ Result attempt(const LaneTables& tables, const std::int32_t* symbols, const Inde
     const std::uint32_t frequency = range >> 16;
     std::uint32_t x = made.states[i & (lanes - 1)];
     const bool full = x >= frequency << 16;
-    made.word[-1] = static_cast<std::uint16_t>(x);  // kept only when full: no branch to mispredict
-    made.word -= full;
+    word[-1] = static_cast<std::uint16_t>(x);  // kept only when full: no branch to mispredict
+    word -= full;
     x = full ? x >> 16 : x;
     const std::uint32_t quotient = divide(x, tables.reciprocals[at]);
     made.states[i & (lanes - 1)] =
         (quotient << 16) + (range & 0xffff) + (x - quotient * frequency);
   }
+  made.word = word;
   std::reverse(made.side.begin(), made.side.end());
   return {};
 }
 
-unsigned lanes_worth(std::size_t bytes) {
-  unsigned lanes = kMaxLanes;
-  while (lanes > 1 && lanes * kBytesPerLane > bytes) {
-    lanes /= 2;
+template <class Index>
+Result encode_part(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
+                   std::size_t count, unsigned lanes, std::uint32_t skip, EncodedPart& made) {
+  made.buffer.reset(new std::uint16_t[count + 1]);
+  made.end = made.buffer.get() + count + 1;
+  if (skip == 0) {
+    return encode_symbols(tables, symbols, indexes, count, lanes, made);
   }
-  return lanes;
+  const std::unique_ptr<std::int32_t[]> kept_symbols(new std::int32_t[count]);
+  const std::unique_ptr<Index[]> kept(new Index[count]);
+  const std::size_t wrong = keep_symbols(symbols, indexes, count, skip, kept_symbols.get());
+  if (wrong != count) {
+    return {Status::not_zero, wrong, symbols[wrong]};
+  }
+  const std::size_t left = keep_indexes(indexes, count, skip, kept.get(), Isa::scalar);
+  Result result = encode_symbols(tables, kept_symbols.get(), kept.get(), left, lanes, made);
+  if (result.status != Status::ok) {
+    result.position = place_of_kept(indexes, count, skip, result.position);
+  }
+  return result;
 }
 
-void write(const Attempt& made, unsigned lanes, std::vector<std::uint8_t>& stream) {
-  unsigned exponent = 0;
-  while (1u << exponent < lanes) {
-    ++exponent;
+// Joins the parts behind their head.
+void write(const std::vector<EncodedPart>& parts, unsigned lanes,
+           std::vector<std::uint8_t>& stream) {
+  bool has_side = false;
+  for (const EncodedPart& part : parts) {
+    has_side |= !part.side.empty();
   }
-  stream.clear();
-  stream.reserve(6 + lanes * 4 + made.word_bytes() + made.side.size());
-  stream.push_back(static_cast<std::uint8_t>(exponent));
-  put_varint(stream, made.side.size());
-  const auto* states = reinterpret_cast<const std::uint8_t*>(made.states.data());
-  stream.insert(stream.end(), states, states + lanes * 4);
-  const auto* words = reinterpret_cast<const std::uint8_t*>(made.word);
-  stream.insert(stream.end(), words, words + made.word_bytes());
-  stream.insert(stream.end(), made.side.begin(), made.side.end());
+  std::vector<std::vector<std::uint8_t>> heads(parts.size());
+  std::vector<std::size_t> sizes;
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    if (has_side) {
+      put_varint(heads[p], parts[p].side.size());
+    }
+    sizes.push_back(heads[p].size() + 4 * lanes + parts[p].word_bytes() + parts[p].side.size());
+  }
+  write_head(lanes, has_side, sizes, stream);
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    const EncodedPart& part = parts[p];
+    const auto* states = reinterpret_cast<const std::uint8_t*>(part.states.data());
+    const auto* words = reinterpret_cast<const std::uint8_t*>(part.word);
+    stream.insert(stream.end(), heads[p].begin(), heads[p].end());
+    stream.insert(stream.end(), states, states + 4 * lanes);
+    stream.insert(stream.end(), words, words + part.word_bytes());
+    stream.insert(stream.end(), part.side.begin(), part.side.end());
+  }
 }
 
 }  // namespace
 
 template <class Index>
 Result encode_lanes(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
-                    std::size_t count, unsigned lanes, std::vector<std::uint8_t>& stream) {
-  unsigned used = lanes != 0 ? lanes : kMaxLanes;
-  Attempt first(count);
-  Result result = attempt(tables, symbols, indexes, count, used, first);
-  if (result.status != Status::ok) {
-    return result;
+                    std::size_t count, const LaneEncoding& how,
+                    std::vector<std::uint8_t>& stream) {
+  LanePlan plan = plan_lanes(tables, symbols, indexes, count, how.skip);
+  plan.lanes = how.lanes != 0 ? how.lanes : plan.lanes;
+  plan.parts = how.parts != 0 ? how.parts : plan.parts;
+  const std::size_t each = symbols_per_part(count, plan.parts);
+  std::vector<EncodedPart> parts(plan.parts);
+  std::vector<Result> results(plan.parts);
+  run_parallel(plan.parts, how.threads, [&](std::size_t p) {
+    const std::size_t first = std::min(p * each, count);
+    results[p] = encode_part(tables, symbols + first, indexes + first,
+                             std::min(each, count - first), plan.lanes, how.skip, parts[p]);
+    results[p].position += first;
+  });
+  // Symbols are coded backwards, so the last fault is the one that one part alone would find.
+  for (std::size_t p = plan.parts; p-- > 0;) {
+    if (results[p].status != Status::ok) {
+      return results[p];
+    }
   }
-  const unsigned worth = lanes_worth(first.word_bytes() + first.side.size());
-  if (lanes != 0 || worth == used) {
-    write(first, used, stream);
-    return {};
-  }
-  Attempt second(count);  // short streams only, so the second run costs little
-  result = attempt(tables, symbols, indexes, count, worth, second);
-  write(second, worth, stream);
-  return result;
+  write(parts, plan.lanes, stream);
+  return {};
 }
 
 template Result encode_lanes(const LaneTables&, const std::int32_t*, const std::uint8_t*,
-                             std::size_t, unsigned, std::vector<std::uint8_t>&);
+                             std::size_t, const LaneEncoding&, std::vector<std::uint8_t>&);
 template Result encode_lanes(const LaneTables&, const std::int32_t*, const std::int32_t*,
-                             std::size_t, unsigned, std::vector<std::uint8_t>&);
+                             std::size_t, const LaneEncoding&, std::vector<std::uint8_t>&);
 
 }  // namespace latentsr

@@ -1,4 +1,4 @@
-// rans_lanes_job.h - one decode of the `lanes` form as its scalar and SIMD parts hand it on.
+// rans_lanes_job.h - one part's decode of the `lanes` form as its scalar and SIMD steps hand it on.
 //
 // The SIMD files are compiled for processors that may not be there. They see raw pointers and
 // plain functions only: an inline function from a shared header, compiled there, could be the

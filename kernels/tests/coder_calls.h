@@ -24,6 +24,16 @@ struct Tables {
   latentsr::LaneTables lanes;
 };
 
+// What both sides must know, and what the encoder may choose.
+struct Coding {
+  Form form = Form::lanes;
+  // Of the `lanes` form only; 0 lanes or parts are the encoder's choice.
+  unsigned lanes = 0;
+  unsigned parts = 0;
+  std::uint32_t skip = 0;
+  unsigned threads = 1;
+};
+
 struct NamedIsa {
   latentsr::Isa isa;
   const char* name;
@@ -53,14 +63,15 @@ inline std::string isas_json() {
   return names + ']';
 }
 
-// `lanes` matters to that form only; 0 is the encoder's choice. Empty when an index is bad.
+// Empty when an index or a symbol is bad.
 template <class Index>
-Bytes encode(Form form, const Tables& tables, const std::vector<std::int32_t>& symbols,
-             const std::vector<Index>& indexes, unsigned lanes) {
+Bytes encode(const Coding& how, const Tables& tables, const std::vector<std::int32_t>& symbols,
+             const std::vector<Index>& indexes) {
   Bytes stream;
-  if (form == Form::lanes) {
-    const latentsr::Result result = latentsr::encode_lanes(
-        tables.lanes, symbols.data(), indexes.data(), symbols.size(), lanes, stream);
+  if (how.form == Form::lanes) {
+    const latentsr::Result result =
+        latentsr::encode_lanes(tables.lanes, symbols.data(), indexes.data(), symbols.size(),
+                               {how.lanes, how.parts, how.skip, how.threads}, stream);
     return result.status == latentsr::Status::ok ? stream : Bytes{};
   }
   std::vector<std::uint32_t> words;
@@ -74,25 +85,36 @@ Bytes encode(Form form, const Tables& tables, const std::vector<std::int32_t>& s
 }
 
 template <class Index>
-latentsr::Result decode(Form form, const Tables& tables, const std::uint8_t* data,
+latentsr::Result decode(const Coding& how, const Tables& tables, const std::uint8_t* data,
                         std::size_t size, const std::vector<Index>& indexes, std::int32_t* out,
                         latentsr::Isa isa) {
-  if (form == Form::lanes) {
+  if (how.form == Form::lanes) {
     return latentsr::decode_lanes(tables.lanes, data, size, indexes.data(), indexes.size(), out,
-                                  isa);
+                                  {how.skip, how.threads, isa});
   }
   return latentsr::decode_compressai(tables.cdf, data, size, indexes.data(), indexes.size(), out);
 }
 
-// Lanes of a stream that a decoder took.
-inline unsigned lanes_of(Form form, const Bytes& stream) {
-  return form == Form::lanes ? 1u << stream[0] : 0;
+// Whether a stream that a decoder took is the encoder's for the symbols that came out, but for
+// side sections of length 0 that are spelled out where one bit would have said so.
+template <class Index>
+bool canonical(Coding how, const Tables& tables, const Bytes& stream,
+               const std::vector<std::int32_t>& decoded, const std::vector<Index>& indexes) {
+  if (how.form == Form::lanes) {
+    how.lanes = 1u << (stream[0] & 7);
+    how.parts = 1u << (stream[0] >> 4);
+  }
+  const Bytes again = encode(how, tables, decoded, indexes);
+  if (how.form == Form::lanes && !again.empty() && (again[0] & ~stream[0] & 8) != 0) {
+    return again.size() < stream.size();
+  }
+  return again == stream;
 }
 
 inline const char* status_name(latentsr::Status status) {
   constexpr const char* names[] = {"ok",        "bad_index",  "odd_size",     "truncated",
                                    "trailing",  "bad_start",  "bad_end",      "bad_escape",
-                                   "not_a_number", "bad_header", "trailing_side"};
+                                   "not_a_number", "bad_header", "trailing_side", "not_zero"};
   const auto number = static_cast<std::size_t>(status);
   return number < std::size(names) ? names[number] : "unknown";
 }

@@ -19,10 +19,10 @@ struct Counts {
 
 // `symbols` is what an undamaged stream must give.
 template <class Index>
-void compare(CheckedDecoder& decoder, const Tables& tables, const Bytes& stream,
-             const std::vector<Index>& indexes, const std::vector<std::int32_t>* symbols,
-             Counts& counts) {
-  if (!decoder.run(Form::lanes, tables, stream, indexes)) {
+void compare(CheckedDecoder& decoder, const Coding& how, const Tables& tables,
+             const Bytes& stream, const std::vector<Index>& indexes,
+             const std::vector<std::int32_t>* symbols, Counts& counts) {
+  if (!decoder.run(how, tables, stream, indexes)) {
     std::fprintf(stderr, "stream %zu: %s\n", counts.streams, decoder.fault.c_str());
     std::exit(1);
   }
@@ -44,17 +44,17 @@ void spoil(Random& random, std::size_t rows, std::vector<Index>& indexes) {
 }
 
 template <class Index>
-void check(Random& random, CheckedDecoder& decoder, const Case& made, std::vector<Index> indexes,
-           unsigned lanes, Bytes& other, Counts& counts) {
+void check(Random& random, CheckedDecoder& decoder, const Coding& how, const Case& made,
+           std::vector<Index> indexes, Bytes& other, Counts& counts) {
   const Tables& tables = *made.tables;
-  const Bytes stream = encode(Form::lanes, tables, made.symbols, indexes, lanes);
-  compare(decoder, tables, stream, indexes, &made.symbols, counts);
+  const Bytes stream = encode(how, tables, made.symbols, indexes);
+  compare(decoder, how, tables, stream, indexes, &made.symbols, counts);
   for (int kind = 0; kind < kMutations; ++kind) {
-    compare(decoder, tables, mutate(random, kind, stream, other, 2), indexes, nullptr, counts);
+    compare(decoder, how, tables, mutate(random, kind, stream, other, 2), indexes, nullptr, counts);
   }
   if (!indexes.empty()) {
     spoil(random, tables.cdf.rows.size(), indexes);
-    compare(decoder, tables, stream, indexes, nullptr, counts);
+    compare(decoder, how, tables, stream, indexes, nullptr, counts);
   }
   other = stream;
 }
@@ -71,9 +71,11 @@ void run(std::size_t rounds, std::uint64_t seed, Counts& counts) {
     for (const std::size_t count : sizes) {
       constexpr double shares[] = {0, 0.02, 0.2, 1};
       const Tables& tables = *pool[random.below(pool.size())];
-      const Case made = draw(random, tables, count, shares[random.below(4)]);
-      check(random, decoder, made, made.indexes, lanes, other, counts);
-      check(random, decoder, made, made.narrow_indexes, lanes, other, counts);
+      Coding how = draw_coding(random, Form::lanes, tables);
+      how.lanes = lanes;
+      const Case made = draw(random, tables, count, shares[random.below(4)], how.skip);
+      check(random, decoder, how, made, made.indexes, other, counts);
+      check(random, decoder, how, made, made.narrow_indexes, other, counts);
     }
   }
 }

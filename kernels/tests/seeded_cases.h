@@ -126,7 +126,23 @@ inline std::vector<std::unique_ptr<Tables>> table_pool(Random& random, int rando
   return pool;
 }
 
-// Symbols that follow their rows, of which the share `outside` is escaped.
+// A way to code with these tables. Few use a second thread: starting one takes longer than a
+// short decode.
+inline Coding draw_coding(Random& random, Form form, const Tables& tables) {
+  Coding how;
+  how.form = form;
+  if (form == Form::lanes) {
+    how.lanes = random.below(3) == 0 ? 0 : 1u << random.below(6);
+    how.parts = random.below(2) == 0 ? 0 : 1u << random.below(random.below(4) == 0 ? 9 : 4);
+    const std::size_t rows = tables.cdf.rows.size();
+    how.skip = random.below(2) == 0 ? 0 : static_cast<std::uint32_t>(random.below(rows + 1));
+    how.threads = random.below(16) == 0 ? 2 : 1;
+  }
+  return how;
+}
+
+// Symbols that follow their rows, of which the share `outside` is escaped; those of certain rows
+// are 0.
 struct Case {
   const Tables* tables = nullptr;
   std::vector<std::int32_t> symbols;
@@ -150,7 +166,8 @@ inline std::int32_t draw_symbol(Random& random, const Tables& tables, std::size_
   return static_cast<std::int32_t>(slot - first) - 1 + found.offset;
 }
 
-inline Case draw(Random& random, const Tables& tables, std::size_t count, double outside) {
+inline Case draw(Random& random, const Tables& tables, std::size_t count, double outside,
+                 std::uint32_t skip) {
   Case made;
   made.tables = &tables;
   // Low rows more often than high ones, as scales of real pictures are.
@@ -162,7 +179,8 @@ inline Case draw(Random& random, const Tables& tables, std::size_t count, double
                                               static_cast<double>(rows));
     made.indexes.push_back(static_cast<std::int32_t>(row));
     made.narrow_indexes.push_back(static_cast<std::uint8_t>(row));
-    made.symbols.push_back(draw_symbol(random, tables, row, random.unit() < outside));
+    const bool escaped = random.unit() < outside;
+    made.symbols.push_back(row < skip ? 0 : draw_symbol(random, tables, row, escaped));
   }
   return made;
 }

@@ -1,4 +1,4 @@
-"""Types of the compiled module; kernels/bindings/module.cpp is its source."""
+"""Types of the compiled module; kernels/bindings is its source."""
 
 from enum import Enum
 
@@ -19,6 +19,7 @@ class Status(Enum):
     NOT_A_NUMBER = 8
     BAD_HEADER = 9
     TRAILING_SIDE = 10
+    NOT_ZERO = 11
 
 class Isa(Enum):
     """Instruction sets that a decoder of the `lanes` form was written for."""
@@ -51,9 +52,15 @@ class LaneTables:
 
     def __init__(self, tables: CdfTables) -> None: ...
     def encode(
-        self, symbols: NDArray[np.int32], indexes: NDArray[np.integer], lanes: int = 0
+        self,
+        symbols: NDArray[np.int32],
+        indexes: NDArray[np.integer],
+        lanes: int = 0,
+        parts: int = 0,
+        skip: int = 0,
+        threads: int = 1,
     ) -> tuple[Outcome, bytes]:
-        """Outcome and stream; flat arrays, indexes uint8 or int32; 0 lanes: as many as pay."""
+        """Outcome and stream; flat arrays, indexes uint8 or int32; 0: as many as pay."""
 
     def decode(
         self,
@@ -61,6 +68,8 @@ class LaneTables:
         indexes: NDArray[np.integer],
         out: NDArray[np.int32],
         isa: Isa,
+        skip: int = 0,
+        threads: int = 1,
     ) -> Outcome:
         """Fill `out`; flat arrays, indexes uint8 or int32; ValueError for an unsupported isa."""
 

@@ -73,9 +73,7 @@ def _same_in_onnx(network: PixelSR) -> None:
     [RLFN(8, 6, 4, blocks=3, scale=3), RLFN(4, 4, 2, blocks=1, scale=2), EDSR(8, 2, 4)],
     ids=["rlfn-x3", "rlfn-x2", "edsr-x4"],
 )
-def test_own_networks_are_recognised_by_their_shapes(
-    tmp_path: Path, network: RLFN | EDSR
-) -> None:
+def test_own_networks_are_recognised_by_their_shapes(tmp_path: Path, network: RLFN | EDSR) -> None:
     loaded = load_pixel_sr(_saved(tmp_path, network))
     assert (loaded.source, loaded.name, loaded.scale) == ("latentsr", network.NAME, network.scale)
     assert loaded.parameters == sum(p.numel() for p in network.parameters())

@@ -3,12 +3,12 @@
 // From the repository's root, on a processor with AVX-512 (elsewhere without the -m options, the
 // definition and the files *_avx*):
 //   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-//     -mavx2 -mavx512f -mpopcnt -DLATENTSR_X86_KERNELS -Ikernels/include -Ikernels/tests
+//     -mavx2 -mavx512f -mavx512bw -mavx512vbmi2 -mpopcnt -DLATENTSR_X86_KERNELS -Ikernels/include -Ikernels/tests
 //     $(ls kernels/src/*.cpp | grep -v neon) tests/hostile/fuzz_rans.cpp -pthread -o fuzz_rans
 //   ./fuzz_rans -max_len=4096 corpus
 //
-// The input's first 8 bytes choose: form and index type, how the stream is made, tables, number of
-// symbols, and a seed of the indexes. The rest is the stream itself, or the edits to an encoded
+// The input's first 10 bytes choose: form and index type, how the stream is made, tables, number of
+// symbols, share of escapes, parts and threads, certain rows, and a seed of the indexes. The rest is the stream itself, or the edits to an encoded
 // one, or first the tables. Promises kept are checked by checked_decode.h.
 #include <cstdio>
 #include <cstdlib>
@@ -77,12 +77,12 @@ void spoil(Input& input, std::size_t rows, std::vector<Index>& indexes) {
 }
 
 template <class Index>
-void check(Form form, const Case& made, std::vector<Index> indexes, std::uint8_t way,
-           unsigned lanes, Input& input) {
+void check(const Coding& how, const Case& made, std::vector<Index> indexes, std::uint8_t way,
+           Input& input) {
   static CheckedDecoder decoder;
   Bytes stream;
   if (way % 2 == 1) {
-    stream = encode(form, *made.tables, made.symbols, indexes, lanes);
+    stream = encode(how, *made.tables, made.symbols, indexes);
     if (way % 4 == 3) {
       spoil(input, made.tables->cdf.rows.size(), indexes);
     }
@@ -90,7 +90,7 @@ void check(Form form, const Case& made, std::vector<Index> indexes, std::uint8_t
   } else {
     stream = input.rest();
   }
-  if (!decoder.run(form, *made.tables, stream, indexes)) {
+  if (!decoder.run(how, *made.tables, stream, indexes)) {
     std::fprintf(stderr, "broken promise: %s\n", decoder.fault.c_str());
     std::abort();
   }
@@ -113,6 +113,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t table = input.byte();
   const std::size_t count = input.word() % kMostSymbols;
   const std::uint8_t share = input.byte();
+  const std::uint8_t parts = input.byte();
+  const std::size_t skip = input.byte();
   Random random(input.word());
   std::unique_ptr<Tables> read;
   if (way % 4 == 2) {
@@ -122,13 +124,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   const Tables& tables = read != nullptr ? *read : *pool()[table % pool().size()];
-  const Case made = draw(random, tables, count, share / 255.0);
-  const Form form = choice % 2 == 0 ? Form::compressai : Form::lanes;
-  const unsigned lanes = choice % 8 == 0 ? 0 : 1u << choice / 4 % 6;
+  Coding how;
+  how.form = choice % 2 == 0 ? Form::compressai : Form::lanes;
+  if (how.form == Form::lanes) {
+    how.lanes = choice % 8 == 1 ? 0 : 1u << choice / 4 % 6;
+    how.parts = parts % 16 > 8 ? 0 : 1u << parts % 16;
+    how.threads = parts >= 240 ? 2 : 1;
+    how.skip = static_cast<std::uint32_t>(skip < 128 ? 0 : skip % (tables.cdf.rows.size() + 1));
+  }
+  const Case made = draw(random, tables, count, share / 255.0, how.skip);
   if (choice / 2 % 2 == 0) {
-    check(form, made, made.indexes, way, lanes, input);
+    check(how, made, made.indexes, way, input);
   } else {
-    check(form, made, made.narrow_indexes, way, lanes, input);
+    check(how, made, made.narrow_indexes, way, input);
   }
   return 0;
 }

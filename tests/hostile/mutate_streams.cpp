@@ -46,23 +46,21 @@ struct Totals {
 
 // Half of the cases are of each form; sizes from nothing to 2000, small ones as often as large.
 struct Plan {
-  Plan(Random& random, std::uint64_t number, std::size_t tables)
-      : form(number % 2 == 0 ? Form::compressai : Form::lanes),
-        narrow(number / 2 % 2 == 0),
-        table(random.below(4) != 0 ? random.below(kGaussianTables) : random.below(tables)),
+  Plan(Random& random, std::uint64_t number, const std::vector<std::unique_ptr<Tables>>& pool)
+      : narrow(number / 2 % 2 == 0),
+        table(random.below(4) != 0 ? random.below(kGaussianTables) : random.below(pool.size())),
         count(random.below(10) == 0 ? random.below(50)
                                     : static_cast<std::size_t>(50 * std::pow(40, random.unit()))),
-        lanes(random.below(3) == 0 ? 0 : 1u << random.below(6)) {
+        how(draw_coding(random, number % 2 == 0 ? Form::compressai : Form::lanes, *pool[table])) {
     constexpr double shares[] = {0, 0.002, 0.02, 0.2};
     outside = shares[random.below(4)];
     group = table < kGaussianTables && outside < 0.01 ? 0 : 1;
   }
 
-  Form form;
   bool narrow;
   std::size_t table;
   std::size_t count;
-  unsigned lanes;
+  Coding how;
   double outside;
   int group;
 };
@@ -87,21 +85,22 @@ template <class Index>
 bool run_case(Random& random, CheckedDecoder& decoder, const Plan& plan, const Case& made,
               const std::vector<Index>& indexes, Totals& totals) {
   const Tables& tables = *made.tables;
-  const Bytes stream = encode(plan.form, tables, made.symbols, indexes, plan.lanes);
+  const Bytes stream = encode(plan.how, tables, made.symbols, indexes);
   // The splice's other half: other symbols of the same picture, as a stale buffer would have.
   std::vector<std::int32_t> others = made.symbols;
   for (std::size_t i = 0; i < others.size(); ++i) {
-    others[i] = draw_symbol(random, tables, static_cast<std::size_t>(indexes[i]), false);
+    const auto row = static_cast<std::uint32_t>(indexes[i]);
+    others[i] = row < plan.how.skip ? 0 : draw_symbol(random, tables, row, false);
   }
-  const Bytes other = encode(plan.form, tables, others, indexes, plan.lanes);
-  const std::size_t unit = plan.form == Form::compressai ? 4 : 2;
+  const Bytes other = encode(plan.how, tables, others, indexes);
+  const std::size_t unit = plan.how.form == Form::compressai ? 4 : 2;
   for (std::uint64_t mutant = 0; mutant < kMutantsPerCase; ++mutant) {
     const int kind = static_cast<int>(mutant % kMutations);
     const Bytes data = mutate(random, kind, stream, other, unit);
-    if (!decoder.run(plan.form, tables, data, indexes)) {
+    if (!decoder.run(plan.how, tables, data, indexes)) {
       return false;
     }
-    Counts& counts = totals.counts[static_cast<int>(plan.form)][plan.group][kind];
+    Counts& counts = totals.counts[static_cast<int>(plan.how.form)][plan.group][kind];
     if (data == stream && decoder.result.status != Status::ok) {
       decoder.fault = "a whole stream was refused: " + describe(decoder.result);
       return false;
@@ -120,8 +119,9 @@ void run(std::uint64_t mutants, std::uint64_t seed, std::uint64_t first, Checked
   for (std::uint64_t number = first; totals.mutants < mutants; ++number) {
     alarm(kSecondsPerCase);
     Random random(seed + 0x632be59bd9b4e019 * (number + 1));
-    const Plan plan(random, number, pool.size());
-    const Case made = draw(random, *pool[plan.table], plan.count, plan.outside);
+    const Plan plan(random, number, pool);
+    const Case made =
+        draw(random, *pool[plan.table], plan.count, plan.outside, plan.how.skip);
     const bool kept = plan.narrow
                           ? run_case(random, decoder, plan, made, made.narrow_indexes, totals)
                           : run_case(random, decoder, plan, made, made.indexes, totals);

@@ -98,7 +98,7 @@ def test_bad_index_is_reported_with_its_place(tables, index):
 def test_status_numbers_are_those_of_the_stub():
     names = (
         "OK BAD_INDEX ODD_SIZE TRUNCATED TRAILING BAD_START BAD_END BAD_ESCAPE NOT_A_NUMBER "
-        "BAD_HEADER TRAILING_SIDE"
+        "BAD_HEADER TRAILING_SIDE NOT_ZERO"
     )
     assert {status.name: status.value for status in Status} == {
         name: number for number, name in enumerate(names.split())

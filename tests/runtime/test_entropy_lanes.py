@@ -24,23 +24,41 @@ def native(tables: Tables) -> _kernels.LaneTables:
     return _kernels.LaneTables(_kernels.CdfTables(tables.cdf, tables.length, tables.offset))
 
 
-def check(tables: Tables, symbols: NDArray, indexes: NDArray, lanes: int | None) -> bytes:
+def check(
+    tables: Tables,
+    symbols: NDArray,
+    indexes: NDArray,
+    lanes: int | None,
+    parts: int | None = 1,
+    skip: int = 0,
+) -> bytes:
     """Both sides write the same bytes, and each instruction set reads them."""
     kernel = native(tables)
-    outcome, stream = kernel.encode(symbols, indexes, lanes or 0)
+    outcome, stream = kernel.encode(symbols, indexes, lanes or 0, parts or 0, skip)
     assert outcome[0] == Status.OK
-    assert stream == reference_lanes.encode(tables, symbols.tolist(), indexes.tolist(), lanes)
-    assert reference_lanes.decode(tables, stream, indexes.tolist()) == symbols.tolist()
+    plain = (tables, symbols.tolist(), indexes.tolist(), lanes, parts, skip)
+    assert stream == reference_lanes.encode(*plain)
+    assert reference_lanes.decode(tables, stream, indexes.tolist(), skip) == symbols.tolist()
+    check_reading(tables, stream, symbols, indexes, skip)
+    return stream
+
+
+def check_reading(
+    tables: Tables, stream: bytes, symbols: NDArray, indexes: NDArray, skip: int = 0
+) -> None:
+    """Each instruction set reads the stream, with one thread and with three."""
+    kernel = native(tables)
     data = np.frombuffer(stream, np.uint8)
     for name in isa.supported():
-        for kind in (np.uint8, np.int32):
+        for kind, threads in ((np.uint8, 1), (np.int32, 3)):
             guarded = np.full(symbols.size + 32, 77, np.int32)
             out = guarded[16 : 16 + symbols.size]
-            assert kernel.decode(data, indexes.astype(kind), out, isa.NAMES[name])[0] == Status.OK
+            rows = indexes.astype(kind)
+            outcome = kernel.decode(data, rows, out, isa.NAMES[name], skip, threads)
+            assert outcome[0] == Status.OK
             assert np.array_equal(out, symbols), name
             assert (guarded[:16] == 77).all()
             assert (guarded[16 + symbols.size :] == 77).all()
-    return stream
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
@@ -48,7 +66,11 @@ def test_golden_streams(case: dict):
     tables = tables_from_rows(GOLDEN["tables"]["rows"], GOLDEN["tables"]["offset"])
     symbols = np.array(case["symbols"], np.int32)
     indexes = np.array(case["indexes"], np.uint8)
-    assert check(tables, symbols, indexes, case["lanes"]).hex() == case["stream"]
+    skip = case.get("skip", 0)
+    stream = check(tables, symbols, indexes, case["lanes"], case.get("parts", 1), skip)
+    assert stream.hex() == case["stream"]
+    if "read_too" in case:
+        check_reading(tables, bytes.fromhex(case["read_too"]), symbols, indexes)
 
 
 @pytest.mark.parametrize("seed", range(45))
@@ -70,15 +92,69 @@ def test_each_number_of_rows(rows: int):
         check(tables, *draw(np.random.default_rng(rows), tables, 400, 0.01), lanes)
 
 
-def test_lane_count_follows_the_size():
+@pytest.mark.parametrize("seed", range(30))
+def test_parts_and_certain_rows(seed: int):
+    """Six cases a seed: parts that are full, short and empty, rows that are left out."""
+    rng = np.random.default_rng(1000 + seed)
+    for lanes in LANES:
+        tables = random_tables(rng)
+        parts = int(rng.choice([1, 2, 4, 8, 256]))
+        skip = int(rng.integers(0, tables.rows + 1))
+        count = int(rng.integers(0, 70 * min(parts, 8)))
+        symbols, indexes = draw(rng, tables, count, float(rng.choice([0, 0.05, 1])), 2**31)
+        symbols[indexes < skip] = 0
+        check(tables, symbols, indexes, lanes, parts, skip)
+
+
+def test_encoder_chooses_lanes_and_parts_by_the_size():
     tables = gaussian_tables()
     rng = np.random.default_rng(3)
     found = set()
-    for count in (0, 1, 500, 2_000, 4_000, 8_000, 17_000, 40_000):
-        stream = check(tables, *draw(rng, tables, count), None)
-        found.add(stream[0])
-        assert 3 * (1 << stream[0]) <= max(3, len(stream) / 200)
-    assert found == {0, 1, 2, 3, 4, 5}
+    for count in (0, 1, 500, 6_000, 9_000, 16_000, 30_000, 50_000, 100_000, 200_000):
+        stream = check(tables, *draw(rng, tables, count, 0.001), None, None)
+        found.add((stream[0] & 7, stream[0] >> 4))
+        assert 3 * (1 << (stream[0] & 7)) << (stream[0] >> 4) <= max(3, len(stream) * 0.005)
+    assert {lanes for lanes, _ in found} == {0, 1, 2, 3, 4, 5}
+    assert {parts for _, parts in found} >= {0, 1}
+
+
+def test_symbols_of_certain_rows_must_be_zero():
+    tables = gaussian_tables()
+    symbols, indexes = draw(np.random.default_rng(8), tables, 5_000, 0)
+    symbols[indexes < 20] = 0
+    coder = Coder(tables, skip=20)
+    stream = coder.encode(symbols, indexes, form="lanes", parts=8)
+    assert len(stream) < len(Coder(tables).encode(symbols, indexes, form="lanes", parts=8))
+    assert np.array_equal(coder.decode(stream, indexes, form="lanes"), symbols)
+    place = int(np.flatnonzero(indexes < 20)[-1])
+    symbols[place] = -3
+    with pytest.raises(UsageError, match=f"element {place}: found -3, expected 0.*skip = 20"):
+        coder.encode(symbols, indexes, form="lanes", parts=8)
+    for wrong in (-1, 65):
+        with pytest.raises(UsageError, match=f"skip: found {wrong}, expected 0 to 64"):
+            Coder(tables, skip=wrong)
+    with pytest.raises(UsageError, match="parts: found 3, expected a power of two"):
+        coder.encode(symbols, indexes, form="lanes", parts=3)
+
+
+def test_threads_change_nothing():
+    """Bytes, symbols and the fault that is named, with parts of which several are damaged."""
+    tables = gaussian_tables()
+    symbols, indexes = draw(np.random.default_rng(9), tables, 40_000, 0.001)
+    kernel = native(tables)
+    stream = kernel.encode(symbols, indexes, 8, 16)[1]
+    assert all(kernel.encode(symbols, indexes, 8, 16, 0, n)[1] == stream for n in (2, 5, 64))
+    rng = np.random.default_rng(10)
+    for _ in range(50):
+        data = np.frombuffer(stream, np.uint8).copy()
+        for at in rng.integers(0, data.size, 3):
+            data[at] ^= 1 << int(rng.integers(0, 8))
+        found = {
+            kernel.decode(data, indexes, np.empty(symbols.size, np.int32), chosen, 0, threads)
+            for threads in (1, 2, 5)
+            for chosen in (isa.NAMES[name] for name in isa.supported())
+        }
+        assert len(found) == 1
 
 
 @pytest.mark.parametrize("offset", [-(2**24), 2**24])
@@ -190,12 +266,16 @@ def test_corruption_says_what_was_found():
     symbols, indexes = draw(np.random.default_rng(4), tables, 200, outside=0)
     stream = coder.encode(symbols, indexes, form="lanes")
     escaped = coder.encode(np.array([10**6]), np.array([0]), form="lanes")
-    assert stream[:2] == b"\0\0"
+    assert stream[:1] == b"\10"
+    stream = b"\0\0" + stream[1:]
     for data, message in (
         (b"", "truncated: found 0 bytes"),
-        (b"\6" + stream[1:], "first byte: found 6, expected 0 to 5"),
-        (b"\0" + b"\xff" * 9, "length of the side section: found no valid number"),
-        (b"\0\x80\0" + stream[2:], "length of the side section: found no valid number"),
+        (b"\6" + stream[1:], "first byte: found 6, expected logarithms"),
+        (b"\x90" + stream[1:], "first byte: found 144, expected logarithms"),
+        (b"\x10\x7f" + stream[2:20], "truncated: found 20 bytes"),
+        (b"\x10\x80\0" + stream[2:20], "length of a section: found no valid number"),
+        (b"\0" + b"\xff" * 9, "length of a section: found no valid number"),
+        (b"\0\x80\0" + stream[2:], "length of a section: found no valid number"),
         (stream[:5], "truncated: found 5 bytes"),
         (b"\0\x7f" + stream[2:20], "truncated: found 20 bytes"),
         (stream[:-1], "leave half a word"),

@@ -17,9 +17,10 @@ enum class Status : int {
   bad_escape,   // an escaped value is not one an encoder writes; detail = its group count,
                 // for `lanes` its bytes, 0 where they are cut off or no valid spelling
   not_a_number, // a scale is NaN
-  bad_header,   // `lanes`: the first byte names no lane count; detail = the byte, or -1 where it
-                // is the length of the side section that has no valid spelling
+  bad_header,   // `lanes`: the first byte names no count of lanes or parts; detail = the byte, or
+                // -1 where it is a length that has no valid spelling
   trailing_side,  // `lanes`: side bytes are left after the last symbol; detail = their number
+  not_zero,       // `lanes`: a symbol of a certain row is not 0; detail = the symbol
 };
 
 // Outcome of one call. `position` counts symbols (or scales), from 0.

@@ -38,10 +38,10 @@ def _compressai(status: Status, position: int, detail: int) -> str:
 
 def _lanes(status: Status, position: int, detail: int) -> str:
     words = {
-        Status.BAD_HEADER: f"first byte: found {detail}, expected 0 to 5, the logarithm of the "
-        "lane count"
+        Status.BAD_HEADER: f"first byte: found {detail}, expected logarithms of up to 32 lanes and "
+        "256 parts"
         if detail >= 0
-        else "length of the side section: found no valid number, expected a varint",
+        else "length of a section: found no valid number, expected a varint",
         Status.ODD_SIZE: f"found {detail} bytes, which leave half a word",
         Status.TRUNCATED: f"truncated: found {detail} bytes, expected more at symbol {position}",
         Status.TRAILING: f"trailing words: found {detail} after {position} symbols, expected 0",

@@ -1,15 +1,23 @@
 """The `lanes` stream form in plain Python: slow, complete, and the oracle of the kernels.
 
 Read `latentsr.entropy.reference` first: slots, escapes and zig-zag numbers are the same. What
-differs is that N small coders, the lanes, take turns. Symbol i belongs to lane i mod N, all
-lanes share one list of words, and escaped values stand apart, so that a decoder works on many
-symbols at once and never stops for one.
+differs is that N small coders, the lanes, take turns, so that a decoder works on many symbols at
+once; that escaped values stand apart, so that it never stops for one; and that long streams
+consist of P parts that do not need each other, so that threads share the work.
 
-    stream = byte        log2 N: 0 to 5
-             varint      S, the length of the side section in bytes
+    stream = byte        bits 0-2: log2 N, 0 to 5; bit 3: no part has a side section;
+                         bits 4-7: log2 P, 0 to 8
+             varint ...  the length in bytes of each part but the last
+             part ...    P of them
+
+    part   = varint      S, the length of the side section in bytes; not with bit 3
              state * N   32 bits each, little-endian: where the decoder starts, lane 0 first
              word ...    16 bits each, little-endian, in the order in which a decoder needs them
              S bytes     side section: `zigzag(v, n)` of each escaped value as a varint
+
+Part p holds the symbols p K to (p + 1) K - 1, K = 64 ceil(count / (64 P)), as far as there are
+so many. Symbols of rows below `skip` are 0 and not coded; number j of a part's other symbols
+belongs to lane j mod N.
 
 A varint holds 7 bits a byte, low bits first; all bytes but the last have their high bit set, the
 last is zero only for the number 0, and there are at most 5. A lane's state lies in
@@ -31,26 +39,75 @@ from latentsr.errors import CorruptStream
 STATE_LOW = 1 << 16
 WORD_BITS = 16
 MAX_LANES = 32
+MAX_PARTS = 256
 MAX_VARINT = 5
-BYTES_PER_LANE = 600
-"""Bytes that a stream must have for each lane; a lane costs about 3, hence at most 0.5 %."""
+BYTES_PER_LANE = 1500
+"""Bytes that a stream must have for each lane; a lane costs about 3, hence at most 0.2 %."""
+SAMPLES = 1024
+ESCAPE_BITS = 16
+_NO_SIDE = 8
 
 
 def encode(
-    tables: Tables, symbols: Sequence[int], indexes: Sequence[int], lanes: int | None = None
+    tables: Tables,
+    symbols: Sequence[int],
+    indexes: Sequence[int],
+    lanes: int | None = None,
+    parts: int | None = None,
+    skip: int = 0,
 ) -> bytes:
     """Code `symbols` (int32 values), each with the table row that `indexes` names.
 
-    `lanes` is 1, 2, 4, 8, 16 or 32; None takes the most that the stream's size is worth.
+    `lanes` is a power of two up to 32, `parts` one up to 256; None takes the most that the size
+    to be expected is worth. `skip`: rows below it are certain, their symbols must be 0.
     """
-    side = _side_section(tables, symbols, indexes)
-    states, words = _encode_lanes(tables, symbols, indexes, lanes or MAX_LANES)
-    if lanes is None:
-        worth = (2 * len(words) + len(side)) // BYTES_PER_LANE
-        chosen = max((n for n in (2, 4, 8, 16, 32) if n <= worth), default=1)
-        states, words = _encode_lanes(tables, symbols, indexes, chosen)
-    header = bytes([len(states).bit_length() - 1]) + varint(len(side))
-    return header + struct.pack(f"<{len(states)}I{len(words)}H", *states, *words) + side
+    worth = expected_bytes(tables, symbols, indexes, skip) // BYTES_PER_LANE
+    lanes = lanes or max(n for n in (1, 2, 4, 8, 16, 32) if n <= max(worth, 1))
+    parts = parts or max(1 << k for k in range(9) if 1 << k <= max(worth // MAX_LANES, 1))
+    coded = []
+    for first, last in part_bounds(len(symbols), parts):
+        kept = [i for i in range(first, last) if indexes[i] >= skip]
+        if any(symbols[i] for i in range(first, last) if indexes[i] < skip):
+            raise ValueError("symbols of certain rows must be 0")
+        values, rows = [symbols[i] for i in kept], [indexes[i] for i in kept]
+        side = _side_section(tables, values, rows)
+        coded.append((*_encode_lanes(tables, values, rows, lanes), side))
+    has_side = any(side for _, _, side in coded)
+    bodies = [
+        (varint(len(side)) if has_side else b"")
+        + struct.pack(f"<{lanes}I{len(words)}H", *states, *words)
+        + side
+        for states, words, side in coded
+    ]
+    flags = lanes.bit_length() - 1 | (0 if has_side else _NO_SIDE) | parts.bit_length() - 1 << 4
+    return bytes([flags]) + b"".join(varint(len(body)) for body in bodies[:-1]) + b"".join(bodies)
+
+
+def part_bounds(count: int, parts: int) -> list[tuple[int, int]]:
+    """First symbol and the one after the last of each part."""
+    each = 64 * -(-count // (64 * parts))
+    return [(min(p * each, count), min((p + 1) * each, count)) for p in range(parts)]
+
+
+def expected_bytes(
+    tables: Tables, symbols: Sequence[int], indexes: Sequence[int], skip: int
+) -> int:
+    """Size to be expected from at most `SAMPLES` symbols at equal distances."""
+    step = -(-len(symbols) // SAMPLES)
+    length = 0
+    for i in range(0, len(symbols), step or 1):
+        if indexes[i] >= skip:
+            slot = slots_of(tables, int(symbols[i]), int(indexes[i]))[0]
+            value = int(symbols[i]) - int(tables.offset[indexes[i]])
+            escaped = not 0 <= value < int(tables.length[indexes[i]]) - 2
+            length += _code_length(slot.size) + (256 * ESCAPE_BITS if escaped else 0)
+    return length * step // (8 * 256)
+
+
+def _code_length(size: int) -> int:
+    """Bits of a slot of `size` in 1/256, by a straight line between powers of two."""
+    exponent = size.bit_length() - 1
+    return 17 * 256 - 256 * exponent - (size << 8 >> exponent)
 
 
 def _encode_lanes(
@@ -78,14 +135,36 @@ def _side_section(tables: Tables, symbols: Sequence[int], indexes: Sequence[int]
     return side
 
 
-def decode(tables: Tables, data: bytes, indexes: Sequence[int]) -> list[int]:
-    """Decode one symbol for each of `indexes`.
+def decode(tables: Tables, data: bytes, indexes: Sequence[int], skip: int = 0) -> list[int]:
+    """Decode one symbol for each of `indexes`; `skip` as given to `encode`.
 
     Raises:
         CorruptStream: the bytes are no stream of these tables and indexes, as far as the form
             lets a reader notice.
     """
-    reader = _Reader(data)
+    if not data or data[0] % 8 > 5 or data[0] >> 4 > 8:
+        raise CorruptStream(f"first byte: found {data[:1].hex()}, expected counts of lanes, parts")
+    parts, rest, lengths = 1 << (data[0] >> 4), data[1:], []
+    for _ in range(parts - 1):
+        length, rest = take_varint(rest)
+        lengths.append(length)
+    last = len(rest) - sum(lengths)
+    if last < 0:
+        raise CorruptStream(f"parts: found {len(rest)} bytes, expected at least {sum(lengths)}")
+    symbols = [0] * len(indexes)
+    for (first, end), length in zip(
+        part_bounds(len(indexes), parts), [*lengths, last], strict=True
+    ):
+        kept = [i for i in range(first, end) if indexes[i] >= skip]
+        found = _decode_part(tables, data[0], rest[:length], [indexes[i] for i in kept])
+        for i, symbol in zip(kept, found, strict=True):
+            symbols[i] = symbol
+        rest = rest[length:]
+    return symbols
+
+
+def _decode_part(tables: Tables, flags: int, data: bytes, indexes: Sequence[int]) -> list[int]:
+    reader = _Reader(data, 1 << flags % 8, not flags & _NO_SIDE)
     symbols = []
     for i, index in enumerate(indexes):
         length = int(tables.length[index])
@@ -124,11 +203,9 @@ def take_varint(data: bytes) -> tuple[int, bytes]:
 class _Reader:
     """The lanes of a decoder, and the words and side bytes that were not taken in yet."""
 
-    def __init__(self, data: bytes) -> None:
-        if not data or data[0] > 5:
-            raise CorruptStream(f"first byte: found {data[:1].hex()}, expected 00 to 05")
-        self.lanes = 1 << data[0]
-        side, rest = take_varint(data[1:])
+    def __init__(self, data: bytes, lanes: int, has_side: bool) -> None:
+        self.lanes = lanes
+        side, rest = take_varint(data) if has_side else (0, data)
         words = len(rest) - 4 * self.lanes - side
         if words < 0 or words % 2:
             raise CorruptStream(f"words: found {words} bytes for them, expected 2 * k")

@@ -123,9 +123,7 @@ class EntropyModel:
                 f"expected at least {math.ceil(least / 8)}; fetch or write the stream again"
             )
 
-    def indexes(
-        self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool
-    ) -> np.ndarray:
+    def indexes(self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool) -> np.ndarray:
         """Table row of each symbol: the channel, or the scale index of its σ."""
         if self.chunk.model == "factorized":
             channel = np.arange(self.chunk.channels, dtype=np.int32).reshape(1, -1, 1, 1)

@@ -109,9 +109,7 @@ def run_demo(
     for name in names:
         median = sorted(timelines[name], key=lambda t: t.ms)[repeats // 2]
         quality = psnr(pictures[name], original), ms_ssim(pictures[name], original)
-        outcomes[name] = Outcome(
-            pictures[name], *quality, median.ms, median.macs, median.as_dict()
-        )
+        outcomes[name] = Outcome(pictures[name], *quality, median.ms, median.macs, median.as_dict())
     return Demo(original, low, stream, decoded, encode_ms, encode_stages, outcomes)
 
 

@@ -109,9 +109,7 @@ def _decode_and_compare(codec: Codec, encoded: Run, cell: Cell) -> None:
         pairs = zip(_latents(codec, "encode", encoded), _latents(codec, "lr", run), strict=True)
         cell.differing_symbols += sum(int((a != b).sum()) for a, b in pairs)
     ours, theirs = (_indexes(codec, r) for r in (encoded, run))
-    cell.differing_indexes += sum(
-        int((a != b).sum()) for a, b in zip(ours, theirs, strict=False)
-    )
+    cell.differing_indexes += sum(int((a != b).sum()) for a, b in zip(ours, theirs, strict=False))
 
 
 def _steps(codec: Codec, route: str) -> list[routes.Step]:
