@@ -56,7 +56,10 @@ inline std::unique_ptr<Tables> tables_from(const std::vector<std::vector<std::in
   auto tables = std::make_unique<Tables>();
   const std::string fault =
       tables->cdf.build(cdf.data(), rows.size(), columns, length.data(), offset.data());
-  return fault.empty() && tables->lanes.build(tables->cdf) ? std::move(tables) : nullptr;
+  if (!fault.empty() || !tables->lanes.build(tables->cdf)) {
+    return nullptr;
+  }
+  return std::make_unique<Tables>(*tables);  // a copy has no room to spare behind its arrays
 }
 
 // Zero-mean Gaussians with scales 0.11 to `widest` in equal ratios, like a trained codec's.

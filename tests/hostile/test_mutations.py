@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from mutate_containers import KINDS, run
 
 import latentsr
+from latentsr.entropy import isa
 from native_drivers import build, configure, need, need_sanitizers, report
 
 STREAMS = 40_000
+FENCED = 4_000
 CONTAINERS = 8_000
 
 
@@ -27,6 +30,16 @@ def test_damaged_streams_keep_the_decoders_promises(tmp_path: Path) -> None:
             assert kinds["truncate"]["unnoticed"] == 0, form
         flips = groups["latents"]["flip_one"]
         assert flips["unnoticed"] <= 0.02 * flips["mutants"], form
+
+
+def test_no_decoder_reads_beyond_its_tables(tmp_path: Path) -> None:
+    """Sanitizers do not watch gathers; forbidden pages behind every table do."""
+    if os.name != "posix":
+        pytest.skip("the fences are made by mmap")
+    configure(tmp_path)
+    found = report([str(build(tmp_path, "mutate_fenced")), str(FENCED)])
+    assert found["mutants"] >= FENCED
+    assert found["isas"] == isa.supported()
 
 
 def test_damaged_containers_are_refused() -> None:
