@@ -1,22 +1,22 @@
 """Millions of damaged streams and containers: what is refused, for what, and what passes.
 
 nice -n 19 python benchmarks/hostile.py [--streams 10000000] [--containers 1000000]
-    [--decoded 100000] [--watched 200000] [--seed 1] [--out benchmarks/results/hostile.json]
+    [--decoded 100000] [--fenced 200000] [--valgrind 0] [--seed 1]
+    [--out benchmarks/results/hostile.json]
 
 Builds tests/hostile/mutate_streams.cpp with the address and undefined-behaviour sanitizers (needs
 CMake, Ninja or Make, and a compiler that has them), runs it and mutate_containers.py, one after
 the other on one core, and adds up. Their first comments say what the counts mean. Ends with an
 error at the first broken promise: no result then. Sanitizers do not see the vector gathers, which
-read tables and never the stream. So the first --watched mutants also run with every block of
-memory at the edge of a forbidden page (kernels/tests/fenced_new.cpp), and under valgrind, which
-sees gathers up to AVX2, where that is installed.
+read tables and never the stream. So --fenced mutants more run with every block of memory at the
+edge of a forbidden page (kernels/tests/fenced_new.cpp), and --valgrind more under that tool, which
+sees gathers up to AVX2.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,7 +65,8 @@ def main() -> None:
     parser.add_argument("--containers", type=int, default=1_000_000)
     parser.add_argument("--decoded", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--watched", type=int, default=200_000)
+    parser.add_argument("--fenced", type=int, default=200_000)
+    parser.add_argument("--valgrind", type=int, default=0)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     result: dict[str, Any] = {
@@ -76,10 +77,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         plain = build(Path(folder) / "plain", False, "mutate_fenced", "mutate_streams")
         driver = build(Path(folder) / "sanitized", True, "mutate_streams") / "mutate_streams"
-        result["fenced"] = run(plain / "mutate_fenced", given.watched, given.seed)
-        if shutil.which("valgrind"):
-            tool = ("valgrind", "--quiet", "--error-exitcode=9")
-            result["valgrind"] = run(*tool, plain / "mutate_streams", given.watched, given.seed)
+        if given.fenced:
+            result["streams_fenced"] = run(plain / "mutate_fenced", given.fenced, given.seed + 2)
+        if given.valgrind:
+            tool = ("valgrind", "--quiet", "--error-exitcode=9", plain / "mutate_streams")
+            result["streams_valgrind"] = run(*tool, given.valgrind, given.seed + 1)
         result["streams"] = run(driver, given.streams, given.seed)
     result["containers"] = run(
         sys.executable, ROOT / "tests" / "hostile" / "mutate_containers.py",

@@ -139,7 +139,7 @@ inline Coding draw_coding(Random& random, Form form, const Tables& tables) {
     how.parts = random.below(2) == 0 ? 0 : 1u << random.below(random.below(4) == 0 ? 9 : 4);
     const std::size_t rows = tables.cdf.rows.size();
     how.skip = random.below(2) == 0 ? 0 : static_cast<std::uint32_t>(random.below(rows + 1));
-    how.threads = random.below(16) == 0 ? 2 : 1;
+    how.threads = random.below(64) == 0 ? 2 : 1;
   }
   return how;
 }
