@@ -1,15 +1,19 @@
-"""Same symbols everywhere: differing scale indexes and values over arithmetics, and what it costs.
+"""Same symbols everywhere: differing scale indexes and symbols over arithmetics, and the cost.
 
-python benchmarks/exactness.py BUNDLE PICTURES... [--out results.json]
+python benchmarks/exactness.py BUNDLE PICTURES... --codec CHECKPOINT [--large PICTURES...]
+                               [--out results.json]
 
 Runs the float and the exact entropy-parameter graph of a bundle on ẑ of each picture (as it is and
-reduced by 4) with ONNX Runtime (1 and 2 threads, optimisation off and on), PyTorch float32 and
-PyTorch float64, counts scale indexes that differ from the first, and codes y with both graphs.
+reduced by 4; the large ones as they are) with ONNX Runtime (1 and 2 threads, optimisation off and
+on), OpenVINO (1 and 2 threads), PyTorch float32 and float64 and, for the exact graph, 64-bit
+integers in NumPy. Counts scale indexes that differ from the first one's; then each codes y with its
+own indexes and each other one decodes that. Besides: bytes of y with either graph.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import time
@@ -24,7 +28,8 @@ from PIL import Image
 
 import latentsr
 from latentsr.codec import Codec
-from latentsr.entropy.coder import scale_indexes
+from latentsr.entropy import Coder, scale_indexes
+from latentsr.errors import BackendError, CorruptStream
 from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
 
@@ -35,6 +40,7 @@ from compressai.models import ScaleHyperprior  # noqa: E402
 
 from latentsr_export.checkpoint import load_state  # noqa: E402
 from latentsr_export.exact import quantise  # noqa: E402
+from latentsr_export.integer_graph import IntegerGraph  # noqa: E402
 
 GRAPHS = {"float": "entropy_parameters", "exact": "entropy_parameters_exact"}
 
@@ -50,15 +56,28 @@ def sessions(codec: Codec, graph: str) -> dict[str, Any]:
             session = ort.InferenceSession(
                 codec.bundle.graph(graph), options, providers=["CPUExecutionProvider"]
             )
-            made[f"ort-{threads}-{level.removeprefix('ORT_').lower()}"] = session
+            name = f"ort-{threads}-{level.removeprefix('ORT_').lower()}"
+            made[name] = lambda z, s=session: s.run(["scales"], {"z_hat": z})[0]
+    return made
+
+
+def openvino_engines(codec: Codec, graph: str) -> dict[str, Any]:
+    """OpenVINO with either thread count, where it is installed."""
+    made = {}
+    for threads in (1, 2):
+        other = latentsr.load(codec.bundle.path, backend="openvino", threads=threads)
+        try:
+            engine = other.engine(graph)
+        except BackendError as error:
+            print(error)
+            return {}
+        made[f"openvino-{threads}"] = lambda z, e=engine: np.array(e.run({"z_hat": z})["scales"])
     return made
 
 
 def runners(codec: Codec, kind: str, network: Any, levels: int) -> dict[str, Any]:
     """Functions ẑ → scales for one of the graphs."""
-    made: dict[str, Any] = {}
-    for name, session in sessions(codec, GRAPHS[kind]).items():
-        made[name] = lambda z, s=session: s.run(["scales"], {"z_hat": z})[0]
+    made: dict[str, Any] = sessions(codec, GRAPHS[kind]) | openvino_engines(codec, GRAPHS[kind])
     module = network.h_s
     if kind == "exact":
         state = network.state_dict()
@@ -68,6 +87,9 @@ def runners(codec: Codec, kind: str, network: Any, levels: int) -> dict[str, Any
     made["torch-float64"] = lambda z: (
         module.double()(torch.from_numpy(z).double()).numpy().astype(np.float32)
     )
+    if kind == "exact":
+        reference = IntegerGraph(codec.bundle.graph(GRAPHS[kind]))
+        made["numpy-int64"] = lambda z: reference.run({"z_hat": z})["scales"]
     return made
 
 
@@ -95,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle")
     parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--large", nargs="*", default=[])
     parser.add_argument("--codec", type=Path, required=True, help="checkpoint of the bundle")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -104,6 +127,7 @@ def main() -> None:
         levels = codec.bundle.manifest.raw["notes"]["exact"]["hidden_levels"]
         latents = [latent(codec, p) for path in expand(given.pictures, PICTURES)
                    for p in views(to_rgb8(path))]  # fmt: skip
+        latents += [latent(codec, to_rgb8(path)) for path in expand(given.large, PICTURES)]
         for kind in GRAPHS:
             result["graphs"][kind] = compare(codec, kind, network, levels, latents)
             print(kind, json.dumps(result["graphs"][kind]), flush=True)
@@ -133,12 +157,14 @@ def latent(codec: Codec, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(codec: Codec, kind: str, network: Any, levels: int, latents: Any) -> dict[str, Any]:
-    """Differing indexes and values against the first runner, and milliseconds of each."""
+    """Differing indexes and values against the first runner, milliseconds, and the exchange."""
     table = codec.bundle.tensors["y.scale_table" if kind == "float" else "y.thresholds"]
     counts: dict[str, Any] = {}
     total = 0
     made = runners(codec, kind, network, levels)
-    for _, z_hat in latents:
+    exchanged = dict.fromkeys(("pairs", "desyncs", "wrong_symbols"), 0)
+    for y, z_hat in latents:
+        found: dict[str, Any] = {}
         first = None
         for name, run in made.items():
             start = time.perf_counter()
@@ -146,16 +172,38 @@ def compare(codec: Codec, kind: str, network: Any, levels: int, latents: Any) ->
             ms = (time.perf_counter() - start) * 1e3
             entry = counts.setdefault(name, {"indexes": 0, "values": 0, "pictures": 0, "ms": []})
             entry["ms"].append(ms)
-            if first is None:
-                first = scales
-                total += scales.size
-            differing = int((scale_indexes(scales, table) != scale_indexes(first, table)).sum())
+            first = scales if first is None else first
+            found[name] = scale_indexes(scales, table)
+            differing = int((found[name] != next(iter(found.values()))).sum())
             entry["indexes"] += differing
             entry["pictures"] += differing > 0
             entry["values"] += int((scales != first).sum())
+        total += y.size
+        exchange(codec.machine.entropy["y"].coder, y, list(found.values()), exchanged)
     for entry in counts.values():
         entry["ms"] = round(statistics.median(entry["ms"]), 3)
-    return {"symbols": total, "latents": len(latents), "runs": counts}
+    return {"symbols": total, "latents": len(latents), "runs": counts, "exchange": exchanged}
+
+
+def exchange(
+    coder: Coder, y: np.ndarray, indexes: list[np.ndarray], counts: dict[str, int]
+) -> None:
+    """Code y with each one's indexes and decode that with each one's; equal ones decode once."""
+    symbols = np.rint(y).astype(np.int32)
+    groups: dict[bytes, list[np.ndarray]] = {}
+    for array in indexes:
+        groups.setdefault(hashlib.sha256(array.tobytes()).digest(), []).append(array)
+    for writers in groups.values():
+        stream = coder.encode(symbols, writers[0], form="lanes")
+        for readers in groups.values():
+            pairs = len(writers) * len(readers)
+            counts["pairs"] += pairs
+            try:
+                decoded = coder.decode(stream, readers[0], form="lanes")
+            except CorruptStream:
+                counts["desyncs"] += pairs
+                continue
+            counts["wrong_symbols"] += pairs * int((decoded != symbols).sum())
 
 
 def rate(codec: Codec, latents: Any) -> dict[str, Any]:
@@ -168,7 +216,7 @@ def rate(codec: Codec, latents: Any) -> dict[str, Any]:
         for kind, table in (("float", "y.scale_table"), ("exact", "y.thresholds")):
             scales = codec.engine(GRAPHS[kind]).run({"z_hat": z_hat})["scales"]
             indexes = scale_indexes(np.ascontiguousarray(scales), codec.bundle.tensors[table])
-            sizes.append(len(model.coder.encode(symbols, indexes)))
+            sizes.append(len(model.coder.encode(symbols, indexes, form="lanes")))
         rows.append({"float": sizes[0], "exact": sizes[1],
                      "percent": round(100 * (sizes[1] / sizes[0] - 1), 4)})  # fmt: skip
     percents = [row["percent"] for row in rows]

@@ -31,6 +31,9 @@ def export(
     exact: Annotated[
         bool, typer.Option(help="Add integer-valued graphs, for the same symbols everywhere.")
     ] = True,
+    skip_scale: Annotated[
+        float, typer.Option(help="Symbols of scales up to this become 0 and are not coded.")
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
@@ -48,7 +51,7 @@ def export(
         print(text, file=sys.stderr, flush=True)
 
     bundle = export_bundle(
-        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, exact, progress
+        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, exact, skip_scale, progress
     )
     size = sum(file.size for file in bundle.manifest.files.values())
     if as_json:

@@ -42,9 +42,12 @@ class IntegerLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Integers (N, C, H, W) to integers of magnitude up to `top`."""
         acc = torch.round(self.layer(x))
-        if self.slope is not None:
-            acc = torch.clamp(acc, min=0) + self.slope * torch.clamp(acc, max=0)
-        return torch.clamp(torch.round(acc * self.shift), -self.top, self.top)
+        if self.slope:
+            # One product, correctly rounded, wherever it runs: IEEE 754 leaves no choice.
+            acc = nn.functional.leaky_relu(acc, self.slope)
+        # ReLU is the clipping's lower end: shifts are positive and keep the sign.
+        bottom = 0.0 if self.slope == 0 else -self.top
+        return torch.clamp(torch.round(acc * self.shift), bottom, self.top)
 
 
 class ExactParameters(nn.Module):

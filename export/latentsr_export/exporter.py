@@ -17,6 +17,7 @@ import latentsr
 from latentsr.bundle import DEMO, Bundle
 from latentsr.errors import CheckpointError, ExportError
 from latentsr.image import to_rgb8
+from latentsr_export.certain_scales import skip_small_scales
 from latentsr_export.checkpoint import load_state, source_hash
 from latentsr_export.exact_parts import add_exact
 from latentsr_export.networks.factorized import with_table_buffers
@@ -44,6 +45,7 @@ def export(
     pictures: Sequence[str | Path] | None = None,
     half_weights: bool = False,
     exact: bool = True,
+    skip_scale: float = 0.0,
     progress: Progress = lambda text: None,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
@@ -52,12 +54,13 @@ def export(
     latent_sr, pixel_sr: files with SR networks; each adds a route. pictures: for the parity
     check, by default crops of the shipped picture. half_weights: store the SR networks' weights
     as FP16 (computed in FP32). exact: add integer-valued twins of the entropy-parameter graphs,
-    calibrated on the pictures. progress: called with a line per step.
+    calibrated on the pictures. skip_scale: symbols of scales up to this become 0 and are not
+    coded (0: all are coded). progress: called with a line per step.
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
     output = Path(output)
     check_target(output)
-    parts = _codec(checkpoint, progress)
+    parts = skip_small_scales(_codec(checkpoint, progress), skip_scale)
     shown = [to_rgb8(path) for path in pictures or [_PICTURE]]
     if exact and parts.entropy_graphs:
         progress("making the entropy parameters exact")

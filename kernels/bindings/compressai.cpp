@@ -1,7 +1,7 @@
 // compressai.cpp - binds the distributions and the coder of the `compressai` form.
 #include "arrays.h"
 
-#include <vector>
+#include <span>
 
 #include "latentsr/cdf_tables.h"
 #include "latentsr/rans.h"
@@ -30,18 +30,17 @@ std::tuple<Outcome, nb::bytes> encode(const CdfTables& tables,
                                       Vector<const std::int32_t> symbols,
                                       Vector<const Index> indexes) {
   expect_size("indexes", indexes.shape(0), symbols.shape(0));
-  std::vector<std::uint32_t> words;
+  latentsr::CompressaiEncoder encoder;
   Result result;
+  std::span<const std::uint32_t> words;
   {
     nb::gil_scoped_release release;
-    words.reserve(symbols.shape(0) / 8 + 2);
-    result = latentsr::encode_compressai(tables, symbols.data(), indexes.data(),
-                                         symbols.shape(0), words);
+    result = encoder.put(tables, symbols.data(), indexes.data(), symbols.shape(0));
+    if (result.status == Status::ok) {
+      words = encoder.finish();
+    }
   }
-  if (result.status != Status::ok) {
-    words.clear();
-  }
-  return {outcome(result), nb::bytes(words.data(), words.size() * sizeof(std::uint32_t))};
+  return {outcome(result), nb::bytes(words.data(), words.size_bytes())};
 }
 
 template <class Index>

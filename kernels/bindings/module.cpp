@@ -21,6 +21,8 @@ NB_MODULE(_kernels, module) {
       .value("NOT_ZERO", Status::not_zero);
 
   bind_compressai(module);
+  bind_compressai_stream(module);
   bind_lanes(module);
   bind_latents(module);
+  bind_lists(module);
 }

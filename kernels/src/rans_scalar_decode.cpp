@@ -1,9 +1,18 @@
 // rans_scalar_decode.cpp - reads the `compressai` form, trusting no byte of it. See rans.h.
+//
+// A symbol's state is made from the one before: bits of the state choose a bucket, the bucket is
+// loaded, its frequency multiplied, the sum is the new state. These steps, about twelve cycles,
+// are the whole time that a symbol takes; everything else (indexes, rows, stores, checks) is
+// arranged so that it runs beside them.
 #include "latentsr/rans.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+
+#include "select.h"
 
 namespace latentsr {
 namespace {
@@ -12,73 +21,120 @@ static_assert(std::endian::native == std::endian::little, "words are loaded in h
 
 constexpr std::uint32_t kSlotMask = (1u << kProbabilityBits) - 1;
 constexpr std::uint32_t kGroupMask = (1u << kGroupBits) - 1;
+// Indexes are checked this many at a time, ahead of the symbols.
+constexpr std::size_t kBlock = 4096;
+// From one word in this many symbols on, taking words in without a branch is the faster way.
+constexpr std::size_t kDenseSymbols = 12;
 
-class Decoder {
- public:
-  Decoder(const std::uint8_t* data, std::size_t size) : next_(data), end_(data + size) {}
+std::uint32_t load_word(const std::uint8_t* from) {
+  std::uint32_t word;
+  std::memcpy(&word, from, sizeof word);  // streams are slices of files: no alignment
+  return word;
+}
 
-  // Reads the state; false when these two words cannot be one.
-  bool start() {
-    const std::uint64_t low = load_word();
-    state_ = std::uint64_t{load_word()} << 32 | low;
-    return state_ >= kStateLow && state_ < kStateEnd;
-  }
+// The state and the words that are left, as the loops hold them in registers.
+struct Walk {
+  std::uint64_t state;
+  const std::uint8_t* next;
+  const std::uint8_t* end;
 
-  // Finds the slot that holds the state. `slots` is a row of CdfTables, `buckets` its buckets.
-  std::int32_t find(const std::uint32_t* slots, const std::uint16_t* buckets,
-                    std::uint32_t& slot) const {
-    const auto low = static_cast<std::uint32_t>(state_) & kSlotMask;
-    std::int32_t at = buckets[low >> 8];
-    slot = slots[at];
-    while (low - (slot & kSlotMask) >= slot >> 16) {  // ends: the last slot reaches 65536
-      slot = slots[++at];
-    }
-    return at;
-  }
+  std::size_t words_left() const { return static_cast<std::size_t>(end - next) / 4; }
 
-  bool take_slot(std::uint32_t slot) {
-    const auto low = static_cast<std::uint32_t>(state_) & kSlotMask;
-    state_ = (state_ >> kProbabilityBits) * (slot >> 16) + (low - (slot & kSlotMask));
-    return refill();
-  }
-
-  bool take_group(std::uint32_t& group) {
-    group = static_cast<std::uint32_t>(state_) & kGroupMask;
-    state_ >>= kGroupBits;
-    return refill();
-  }
-
-  std::uint64_t state() const { return state_; }
-  std::size_t words_left() const { return static_cast<std::size_t>(end_ - next_) / 4; }
-
- private:
+  // Makes the state large enough again; false when that takes a word and none is left.
   bool refill() {
-    if (state_ >= kStateLow) {
+    if (state >= kStateLow) [[likely]] {
       return true;
     }
-    if (next_ == end_) {
+    if (next == end) {
       return false;
     }
-    state_ = state_ << 32 | load_word();
+    state = state << 32 | load_word(next);
+    next += 4;
     return true;
   }
 
-  std::uint32_t load_word() {
-    std::uint32_t word;
-    std::memcpy(&word, next_, sizeof word);  // streams are slices of files: no alignment
-    next_ += sizeof word;
-    return word;
+  // The same without a branch. A word must be left, whether it is needed or not.
+  void refill_dense() {
+    const std::uint64_t filled = state << 32 | load_word(next);
+    next += state < kStateLow ? 4 : 0;
+    state = select_below(state, kStateLow, filled, state);
   }
 
-  const std::uint8_t* next_;
-  const std::uint8_t* end_;
-  std::uint64_t state_ = 0;
+  bool take_group(std::uint32_t& group) {
+    group = static_cast<std::uint32_t>(state) & kGroupMask;
+    state >>= kGroupBits;
+    return refill();
+  }
 };
 
+enum class Stop { end, escape, truncated };
+
+// Takes slots until `end`, or until one is the escape or needs a word that is not there; `at` is
+// then that symbol.
+//
+// Dense streams, of many bits a symbol, are read without branches that depend on those bits, and
+// need a word for each symbol to be left, taken or not. In sparse ones the branches are foreseen
+// nearly always, and cost less than what would replace them.
+template <bool kDense, class Index>
+Stop take_slots(const CdfTables& tables, const Index* indexes, std::size_t& at, std::size_t end,
+                std::int32_t* out, Walk& kept) {
+  const CdfScan* scans = tables.scans.data();
+  const CdfBucket* buckets = tables.buckets.data();
+  Walk walk = kept;
+  Stop stop = Stop::end;
+  std::size_t i = at;
+  for (; i < end; ++i) {
+    const CdfScan& scan = scans[static_cast<std::size_t>(indexes[i])];
+    const CdfBucket* row = buckets + scan.base;
+    keep_whole(row);
+    const std::uint32_t low = static_cast<std::uint32_t>(walk.state) & kSlotMask;
+    const std::uint64_t high = walk.state >> kProbabilityBits;
+    const CdfBucket& bucket = row[low >> scan.shift];
+    const std::uint32_t split = bucket.split;
+    const std::uint32_t below = bucket.below;
+    std::uint32_t frequency = bucket.above;
+    std::uint32_t rest = low - split;
+    std::uint32_t slot = bucket.slot;
+    if constexpr (kDense) {
+      rest += select_below(low, split, below, 0u);
+      frequency = select_below(low, split, below, frequency);
+      slot += low >= split;
+    } else if (low < split) {
+      rest += below;
+      frequency = below;
+    } else {
+      ++slot;
+    }
+    if (rest >= frequency) [[unlikely]] {  // a third slot; ends, as the last one reaches 65536
+      const std::uint32_t* slots = tables.slots.data() + scan.first;
+      do {
+        ++slot;
+        frequency = slots[slot] >> 16;
+        rest = low - (slots[slot] & kSlotMask);
+      } while (rest >= frequency);
+    }
+    walk.state = high * frequency + rest;
+    out[i] = scan.offset + static_cast<std::int32_t>(slot);
+    if constexpr (kDense) {
+      walk.refill_dense();
+    } else if (!walk.refill()) {
+      stop = Stop::truncated;
+      break;
+    }
+    if (slot == scan.escape) [[unlikely]] {
+      stop = Stop::escape;
+      break;
+    }
+  }
+  at = i;
+  kept = walk;
+  return stop;
+}
+
 // Reads an escaped value and checks that an encoder could have written it.
-Result take_escaped(Decoder& decoder, const CdfRow& row, std::int32_t& symbol) {
+Result take_escaped(Walk& walk, const CdfScan& scan, std::int32_t& symbol) {
   std::uint32_t groups = 0;
-  if (!decoder.take_group(groups)) {
+  if (!walk.take_group(groups)) {
     return {Status::truncated};
   }
   if (groups > kMaxGroups) {
@@ -87,13 +143,13 @@ Result take_escaped(Decoder& decoder, const CdfRow& row, std::int32_t& symbol) {
   std::uint64_t raw = 0;
   std::uint32_t group = 1;
   for (std::uint32_t i = 0; i < groups; ++i) {
-    if (!decoder.take_group(group)) {
+    if (!walk.take_group(group)) {
       return {Status::truncated};
     }
     raw |= std::uint64_t{group} << (i * kGroupBits);
   }
   const auto half = static_cast<std::int64_t>(raw >> 1);
-  const std::int64_t value = ((raw & 1) != 0 ? -half - 1 : half + row.escape) + row.offset;
+  const std::int64_t value = ((raw & 1) != 0 ? -half - 1 : half + scan.escape) + scan.offset;
   if (group == 0 || value < std::numeric_limits<std::int32_t>::min() ||
       value > std::numeric_limits<std::int32_t>::max()) {
     return {Status::bad_escape, 0, groups};
@@ -102,56 +158,124 @@ Result take_escaped(Decoder& decoder, const CdfRow& row, std::int32_t& symbol) {
   return {};
 }
 
-// The one check of the form itself: everything that the encoder put in has come out.
-Result check_end(const Decoder& decoder, std::size_t count) {
-  if (decoder.words_left() != 0) {
-    return {Status::trailing, count, static_cast<std::int64_t>(decoder.words_left())};
-  }
-  if (decoder.state() != kStateLow) {
-    return {Status::bad_end, count, static_cast<std::int64_t>(decoder.state())};
+// Symbols at..end, whose indexes are good.
+template <class Index>
+Result take_symbols(const CdfTables& tables, const Index* indexes, std::size_t at,
+                    std::size_t end, std::int32_t* out, Walk& walk) {
+  while (at < end) {
+    const std::size_t sure = std::min(end - at, walk.words_left());
+    Stop stop;
+    if (sure * kDenseSymbols > end - at) {
+      stop = take_slots<true>(tables, indexes, at, at + sure, out, walk);
+    } else {
+      stop = take_slots<false>(tables, indexes, at, end, out, walk);
+    }
+    if (stop == Stop::truncated) {
+      return {Status::truncated, at};
+    }
+    if (stop == Stop::escape) {
+      const CdfScan& scan = tables.scans[static_cast<std::size_t>(indexes[at])];
+      Result result = take_escaped(walk, scan, out[at]);
+      if (result.status != Status::ok) {
+        result.position = at;
+        return result;
+      }
+      ++at;
+    }
   }
   return {};
 }
 
+// The first of indexes[at, end) that names no row, or end.
+template <class Index>
+std::size_t good_until(const Index* indexes, std::size_t at, std::size_t end, std::size_t rows) {
+  using Unsigned = std::make_unsigned_t<Index>;  // negative becomes huge
+  Unsigned largest = 0;
+  for (std::size_t i = at; i < end; ++i) {
+    largest = std::max(largest, static_cast<Unsigned>(indexes[i]));
+  }
+  if (largest < rows || at == end) {
+    return end;
+  }
+  while (static_cast<Unsigned>(indexes[at]) < rows) {
+    ++at;
+  }
+  return at;
+}
+
 }  // namespace
+
+Result open_compressai(const std::uint8_t* data, std::size_t size, CompressaiCursor& cursor) {
+  if (size % 4 != 0) {
+    return {Status::odd_size, 0, static_cast<std::int64_t>(size)};
+  }
+  if (size < 8) {
+    return {Status::truncated, 0, static_cast<std::int64_t>(size)};
+  }
+  const std::uint64_t state = std::uint64_t{load_word(data + 4)} << 32 | load_word(data);
+  if (state < kStateLow || state >= kStateEnd) {
+    return {Status::bad_start, 0, static_cast<std::int64_t>(state)};
+  }
+  cursor = {state, 8};
+  return {};
+}
+
+bool valid_cursor(const CompressaiCursor& cursor, std::size_t size) {
+  return cursor.state >= kStateLow && cursor.state < kStateEnd && cursor.next >= 8 &&
+         cursor.next <= size && cursor.next % 4 == 0 && size % 4 == 0;
+}
+
+template <class Index>
+Result read_compressai(const CdfTables& tables, const std::uint8_t* data, std::size_t size,
+                       CompressaiCursor& cursor, const Index* indexes, std::size_t count,
+                       std::int32_t* out) {
+  Walk walk{cursor.state, data + cursor.next, data + size};
+  for (std::size_t at = 0; at < count;) {
+    const std::size_t end = std::min(count, at + kBlock);
+    const std::size_t good = good_until(indexes, at, end, tables.scans.size());
+    Result result = take_symbols(tables, indexes, at, good, out, walk);
+    if (result.status == Status::truncated) {
+      result.detail = static_cast<std::int64_t>(size);
+    }
+    if (result.status != Status::ok) {
+      return result;
+    }
+    if (good != end) {
+      return {Status::bad_index, good, static_cast<std::int64_t>(indexes[good])};
+    }
+    at = end;
+  }
+  cursor = {walk.state, static_cast<std::size_t>(walk.next - data)};
+  return {};
+}
+
+Result close_compressai(const CompressaiCursor& cursor, std::size_t size, std::size_t count) {
+  if (cursor.next != size) {
+    return {Status::trailing, count, static_cast<std::int64_t>((size - cursor.next) / 4)};
+  }
+  if (cursor.state != kStateLow) {
+    return {Status::bad_end, count, static_cast<std::int64_t>(cursor.state)};
+  }
+  return {};
+}
 
 template <class Index>
 Result decode_compressai(const CdfTables& tables, const std::uint8_t* data, std::size_t size,
                          const Index* indexes, std::size_t count, std::int32_t* out) {
-  const auto bytes = static_cast<std::int64_t>(size);
-  if (size % 4 != 0) {
-    return {Status::odd_size, 0, bytes};
+  CompressaiCursor cursor;
+  Result result = open_compressai(data, size, cursor);
+  if (result.status == Status::ok) {
+    result = read_compressai(tables, data, size, cursor, indexes, count, out);
   }
-  if (size < 8) {
-    return {Status::truncated, 0, bytes};
-  }
-  Decoder decoder(data, size);
-  if (!decoder.start()) {
-    return {Status::bad_start, 0, static_cast<std::int64_t>(decoder.state())};
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto index = static_cast<std::size_t>(indexes[i]);  // negative becomes huge
-    if (index >= tables.rows.size()) {
-      return {Status::bad_index, i, static_cast<std::int64_t>(indexes[i])};
-    }
-    const CdfRow& row = tables.rows[index];
-    std::uint32_t slot;
-    const std::int32_t at =
-        decoder.find(tables.slots.data() + row.first, tables.buckets.data() + index * 256, slot);
-    if (!decoder.take_slot(slot)) {
-      return {Status::truncated, i, bytes};
-    }
-    out[i] = at + row.offset;
-    if (at == row.escape) {
-      const Result result = take_escaped(decoder, row, out[i]);
-      if (result.status != Status::ok) {
-        return {result.status, i, result.status == Status::truncated ? bytes : result.detail};
-      }
-    }
-  }
-  return check_end(decoder, count);
+  return result.status == Status::ok ? close_compressai(cursor, size, count) : result;
 }
 
+template Result read_compressai(const CdfTables&, const std::uint8_t*, std::size_t,
+                                CompressaiCursor&, const std::uint8_t*, std::size_t,
+                                std::int32_t*);
+template Result read_compressai(const CdfTables&, const std::uint8_t*, std::size_t,
+                                CompressaiCursor&, const std::int32_t*, std::size_t,
+                                std::int32_t*);
 template Result decode_compressai(const CdfTables&, const std::uint8_t*, std::size_t,
                                   const std::uint8_t*, std::size_t, std::int32_t*);
 template Result decode_compressai(const CdfTables&, const std::uint8_t*, std::size_t,

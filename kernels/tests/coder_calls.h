@@ -1,6 +1,7 @@
 // coder_calls.h - the one place where the test programs call the coders of both forms.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -74,10 +75,11 @@ Bytes encode(const Coding& how, const Tables& tables, const std::vector<std::int
                                {how.lanes, how.parts, how.skip, how.threads}, stream);
     return result.status == latentsr::Status::ok ? stream : Bytes{};
   }
-  std::vector<std::uint32_t> words;
-  const latentsr::Result result = latentsr::encode_compressai(
-      tables.cdf, symbols.data(), indexes.data(), symbols.size(), words);
+  latentsr::CompressaiEncoder encoder;
+  const latentsr::Result result =
+      encoder.put(tables.cdf, symbols.data(), indexes.data(), symbols.size());
   if (result.status == latentsr::Status::ok) {
+    const auto words = encoder.finish();
     stream.resize(4 * words.size());
     std::memcpy(stream.data(), words.data(), stream.size());
   }
@@ -93,6 +95,36 @@ latentsr::Result decode(const Coding& how, const Tables& tables, const std::uint
                                   {how.skip, how.threads, isa});
   }
   return latentsr::decode_compressai(tables.cdf, data, size, indexes.data(), indexes.size(), out);
+}
+
+// The `compressai` form by its cursor, in pieces of changing sizes; must find what one whole
+// decode finds.
+template <class Index>
+latentsr::Result decode_in_pieces(const Tables& tables, const std::uint8_t* data,
+                                  std::size_t size, const std::vector<Index>& indexes,
+                                  std::int32_t* out) {
+  latentsr::CompressaiCursor cursor;
+  latentsr::Result result = latentsr::open_compressai(data, size, cursor);
+  std::size_t at = 0;
+  for (std::size_t turn = 0; at < indexes.size(); ++turn) {
+    if (result.status != latentsr::Status::ok) {
+      return result;
+    }
+    constexpr std::size_t pieces[] = {1, 100, 0, 7, 500};
+    const std::size_t count = std::min(pieces[turn % 5], indexes.size() - at);
+    const latentsr::CompressaiCursor before = cursor;
+    result = latentsr::read_compressai(tables.cdf, data, size, cursor, indexes.data() + at,
+                                       count, out + at);
+    result.position += at;
+    const bool stayed = cursor.state == before.state && cursor.next == before.next;
+    if (result.status == latentsr::Status::ok ? !latentsr::valid_cursor(cursor, size) : !stayed) {
+      return {latentsr::Status::not_a_number};  // no decoder's: the cursor is wrong
+    }
+    at += count;
+  }
+  return result.status == latentsr::Status::ok
+             ? latentsr::close_compressai(cursor, size, indexes.size())
+             : result;
 }
 
 // Whether a stream that a decoder took is the encoder's for the symbols that came out, but for

@@ -47,6 +47,50 @@ class CdfTables:
     ) -> Outcome:
         """Fill `out`; flat arrays, indexes uint8 or int32."""
 
+class StreamReader:
+    """A stream of the `compressai` form, and how far it was read."""
+
+    def __init__(self, data: NDArray[np.uint8]) -> None: ...
+    def start(self) -> Outcome:
+        """What the first state was; every read says so again unless it was OK."""
+
+    def read(
+        self, tables: CdfTables, indexes: NDArray[np.integer], out: NDArray[np.int32]
+    ) -> Outcome:
+        """Fill `out` and move on, or stay after a fault; flat arrays, indexes uint8 or int32."""
+
+    def close(self) -> Outcome:
+        """Whether the stream ends here."""
+
+    def position(self) -> tuple[int, int, int]:
+        """State, byte of the next word, symbols read."""
+
+    def seek(self, position: tuple[int, int, int]) -> None:
+        """Go to a position; ValueError when the stream cannot have it."""
+
+class StreamWriter:
+    """Symbols of a stream of the `compressai` form, coded when all are there."""
+
+    def __init__(self) -> None: ...
+    def push(
+        self, tables: CdfTables, symbols: NDArray[np.int32], indexes: NDArray[np.integer]
+    ) -> Outcome:
+        """Add copies of flat arrays, indexes uint8 or int32; nothing after a fault."""
+
+    def flush(self) -> bytes:
+        """The stream; the writer is empty afterwards."""
+
+def fill_int32(list: list[int], out: NDArray[np.int32]) -> None:
+    """Copy integers; ValueError beyond 32 bits, TypeError for what is no integer."""
+
+def tables_from_lists(cdf: list[list[int]], length: list[int], offset: list[int]) -> CdfTables:
+    """Prepared distributions from CompressAI's lists; errors as `CdfTables` and `fill_int32`."""
+
+def same_lists(
+    tables: CdfTables, cdf: list[list[int]], length: list[int], offset: list[int]
+) -> bool:
+    """Whether the lists would make the same tables."""
+
 class LaneTables:
     """The distributions of a `CdfTables`, laid out for the `lanes` form."""
 

@@ -13,12 +13,12 @@ from latentsr import stream as container
 from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.bundle import Bundle
-from latentsr.errors import DesyncError, StreamError, UsageError
+from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
 from latentsr.image import to_rgb8
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.entropy_step import EntropyModel
-from latentsr.stream import Padding, Stream
+from latentsr.stream import Stream, pad_to
 from latentsr.timing import Timeline
 
 
@@ -69,16 +69,19 @@ class Codec:
         for name in self._missing_engines(self.bundle.route(route, "decode"), exact=True):
             self.engine(name)
 
-    def encode(self, image: Any, route: str = "encode", exact: bool = True) -> bytes:
+    def encode(
+        self, image: Any, route: str = "encode", exact: bool = True, centred: bool = False
+    ) -> bytes:
         """Compress one picture.
 
         image: path, PIL image, or uint8/uint16 array (H, W[, 1|3|4]); see `latentsr.image`.
         exact: take scales and means from the bundle's exact graphs, where it has them, so that
         the stream decodes on every device, and code in the `lanes` form; False for strings
-        that CompressAI shall decode.
+        that CompressAI shall decode. centred: pad on all sides, as its example does, instead of
+        to the right and below.
         Returns the stream's bytes. Raises ImageError, UsageError, BackendError.
         """
-        run = self.run_encode(to_rgb8(image), route, exact)
+        run = self.run_encode(to_rgb8(image), route, exact, centred)
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         return container.pack(
             Stream(
@@ -87,12 +90,13 @@ class Codec:
             )
         )  # fmt: skip
 
-    def run_encode(self, picture: np.ndarray, route: str, exact: bool) -> routes.Run:
+    def run_encode(
+        self, picture: np.ndarray, route: str, exact: bool, centred: bool = False
+    ) -> routes.Run:
         """Run an encode route on uint8 (H, W, 3) and keep every value on the way."""
         height, width = picture.shape[:2]
         container.check_size(width, height)
-        multiple = self.bundle.manifest.multiple
-        padding = Padding(right=-width % multiple, bottom=-height % multiple)
+        padding = pad_to((width, height), self.bundle.manifest.multiple, centred)
         run = routes.Run(width, height, padding, values={"picture": picture})
         run.exact = exact and bool(self.bundle.manifest.exact)
         run.form = "lanes" if exact else "compressai"
@@ -168,6 +172,12 @@ class Codec:
             )
         self.timeline = run.timeline
         picture: np.ndarray = run.values["picture"]
+        expected = (parts.height * route.scale, parts.width * route.scale, 3)
+        if picture.shape != expected or picture.dtype != np.uint8:
+            raise BundleError(
+                f"route makes no such picture: found {picture.dtype} {picture.shape}, expected "
+                f"uint8 {expected}; export the bundle again"
+            )
         return picture
 
 

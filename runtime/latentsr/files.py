@@ -13,6 +13,7 @@ from latentsr.errors import StreamError, UsageError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 STREAMS = (".lss",)
+COMPRESSAI_FILES = (".bin",)
 _MAX_STREAM = 1 << 30
 
 

@@ -8,13 +8,15 @@
     codec           {family, channels: [N, M], multiple}; pictures are padded to `multiple`
     files           {path: {sha256, bytes}} for every file of the bundle but the manifest
     graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, ...}}
-    entropy         {graphs: [names], chunks: [{name, model, channels, stride}],
+    entropy         {graphs: [names], chunks: [{name, model, channels, stride, skip}],
                      exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
     created_by      versions of what wrote the bundle
     source          where the weights came from: {file, sha256} for each checkpoint
 
 `macs_per_position` are multiply-accumulates for each position (row, column) of the first input.
+`skip` (0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest
+scale, whose symbols are 0 and not coded in the `lanes` form.
 Steps are described in `latentsr.pipeline.routes`.
 """
 
@@ -57,12 +59,16 @@ class Graph:
 
 @dataclass(frozen=True)
 class Chunk:
-    """One entropy-coded latent: its model, channel count and stride against the picture."""
+    """One entropy-coded latent: its model, channel count and stride against the picture.
+
+    skip: rows of its tables whose symbols are certain zeros.
+    """
 
     name: str
     model: str
     channels: int
     stride: int
+    skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,9 @@ def _chunk(item: _Reader) -> Chunk:
     if item.get("model", str) not in MODELS:
         raise item.fault("model", f"one of {', '.join(MODELS)}")
     channels, stride = item.whole("channels", 1, 1 << 16), item.whole("stride", 1, 256)
-    return Chunk(item.get("name", str), item.value["model"], channels, stride)
+    gaussian = item.value["model"] == "gaussian"
+    skip = item.whole("skip", 0, 256 if gaussian else 0) if "skip" in item.value else 0
+    return Chunk(item.get("name", str), item.value["model"], channels, stride, skip)
 
 
 def _route(item: _Reader) -> Route:

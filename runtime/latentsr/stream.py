@@ -60,6 +60,13 @@ class Padding(NamedTuple):
     bottom: int = 0
 
 
+def pad_to(size: tuple[int, int], multiple: int, centred: bool = False) -> Padding:
+    """Padding of a picture (width, height) to multiples: right and below, or on all sides."""
+    right, bottom = (-side % multiple for side in size)
+    left, top = (right // 2, bottom // 2) if centred else (0, 0)
+    return Padding(left, top, right - left, bottom - top)
+
+
 @dataclass(frozen=True)
 class Stream:
     """One compressed picture, taken apart."""

@@ -19,6 +19,7 @@ from latentsr.errors import ExportError, StreamError, UsageError  # noqa: E402
 from latentsr.interop import to_compressai  # noqa: E402
 from latentsr_export.exact import LIMIT, quantise, thresholds  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402
+from latentsr_export.integer_graph import IntegerGraph  # noqa: E402
 from latentsr_export.parts import GraphSpec  # noqa: E402
 from latentsr_export.trace import trace  # noqa: E402
 
@@ -69,13 +70,15 @@ def test_same_integers_in_every_arithmetic(leaky: bool) -> None:
             options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
             providers = ["CPUExecutionProvider"]
             sessions.append(ort.InferenceSession(graph, options, providers=providers))
+    reference = IntegerGraph(graph)
     for z_hat in latents():
         with torch.no_grad():
             single = outputs(exact(z_hat))
             double = outputs(exact.double()(z_hat.double()))
             exact.float()
         assert np.array_equal(single[0], np.round(single[0]))
-        for found in [double, *(s.run(None, {"z_hat": z_hat.numpy()}) for s in sessions)]:
+        whole = list(reference.run({"z_hat": z_hat.numpy()}).values())
+        for found in [double, whole, *(s.run(None, {"z_hat": z_hat.numpy()}) for s in sessions)]:
             for a, b in zip(single, found, strict=True):
                 assert np.array_equal(a, b)
 
@@ -133,6 +136,12 @@ def test_a_broken_bound_shows(monkeypatch: pytest.MonkeyPatch) -> None:
             exact.float()
         differing += int((single != double).sum())
     assert differing > 0
+
+
+def test_the_reference_refuses_fractions() -> None:
+    graph = trace("float", GraphSpec(h_s(False), ("z_hat",), ("scales",), 9, 64, "picture"))
+    with pytest.raises(ExportError, match="graph is not exact: found a fraction"):
+        IntegerGraph(graph).run({"z_hat": latents()[0].numpy()})
 
 
 def test_too_many_terms_are_refused_by_name() -> None:

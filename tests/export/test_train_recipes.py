@@ -53,6 +53,25 @@ def test_codec_has_entropy_tables_and_codes(codec_file: Path) -> None:
     torch.testing.assert_close(again, codec.decode(network, picture), atol=1e-4, rtol=0)
 
 
+def test_mean_scale_codec_starts_from_another(
+    pictures: Path, codec_file: Path, tmp_path: Path
+) -> None:
+    from compressai.models import MeanScaleHyperprior
+
+    start = torch.load(codec_file, weights_only=True)
+    network = MeanScaleHyperprior(6, 9)
+    codec.start_from(network, codec_file)
+    assert torch.equal(network.state_dict()["g_a.0.weight"], start["g_a.0.weight"])
+    out = tmp_path / "means.pth"
+    sizes = ["--features", "6", "--latent", "9", "--crop", "64", "--batch", "1"]
+    codec.main([*common(pictures, out, 1), *sizes, "--means", "--start", str(codec_file)])
+    state = torch.load(out, weights_only=True)
+    assert MeanScaleHyperprior.from_state_dict(state).M == 9
+    torch.save({"other": torch.ones(3)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="nothing to start from"):
+        codec.start_from(network, tmp_path / "other.pth")
+
+
 def test_decode_keeps_odd_sizes(codec_file: Path) -> None:
     network = codec.load_codec(codec_file)
     assert codec.decode(network, torch.rand(2, 3, 65, 33)).shape == (2, 3, 65, 33)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from entropy_cases import draw, gaussian_tables, random_tables
-from latentsr.entropy import Coder, reference
+from latentsr.entropy import Coder, PieceDecoder, Position, reference
 from latentsr.errors import CorruptStream
 
 ROUNDS = int(os.environ.get("LATENTSR_HOSTILE_ROUNDS", "1500"))
@@ -135,3 +135,39 @@ def test_wrong_indexes_are_noticed():
         except CorruptStream:
             noticed += 1
     assert noticed >= 0.99 * indexes.size
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, spliced, replaced, extreme])
+def test_damage_never_escapes_a_decoder_in_pieces(damage: Callable[..., bytes]):
+    """Pieces with changing tables, from positions saved before and from made-up ones."""
+    rng = np.random.default_rng(15)
+    made = cases(rng)
+    for turn in range(ROUNDS):
+        stream = made[turn % len(made)][2]
+        data = damage(rng, stream, made[rng.integers(0, len(made))][2])
+        try:
+            decoder = PieceDecoder(data)
+        except CorruptStream:
+            continue
+        start = decoder.position
+        for _ in range(4):
+            coder, indexes, _ = made[rng.integers(0, len(made))]
+            before = decoder.position
+            try:
+                decoded = decoder.decode(coder, indexes)
+            except CorruptStream:
+                assert decoder.position == before
+                break
+            after = decoder.position
+            decoder.position = before
+            assert np.array_equal(decoder.decode(coder, indexes), decoded)
+            assert decoder.position == after
+        byte = 4 * int(rng.integers(2, len(data) // 4 + 1))
+        decoder.position = Position(int(rng.integers(2**31, 2**63)), byte, 0)
+        for position in (decoder.position, start):
+            decoder.position = position
+            try:
+                decoder.decode(made[turn % len(made)][0], made[turn % len(made)][1])
+                decoder.finish()
+            except CorruptStream:
+                continue

@@ -49,6 +49,20 @@ def test_encode_decode_upscale_inspect(folder: Path) -> None:
     assert "parity" in latentsr("inspect", "demo", cwd=folder).stdout
 
 
+def test_files_of_compressai(folder: Path) -> None:
+    latentsr("encode", "0.png", "1.png", "--format", "compressai", "-o", "files", cwd=folder)
+    assert sorted(p.name for p in (folder / "files").iterdir()) == ["0.bin", "1.bin"]
+    latentsr("decode", "files", "--format", "compressai", cwd=folder)
+    latentsr("upscale", "files/1.bin", "--format", "compressai", cwd=folder)
+    with Image.open(folder / "files" / "0.png") as decoded, Image.open(folder / "0.png") as given:
+        difference = np.abs(np.asarray(decoded, float) - np.asarray(given.convert("RGB"), float))
+        assert decoded.size == given.size and difference.mean() < 12
+    with Image.open(folder / "files" / "1_latent_x4.png") as image:
+        assert image.size == (200, 160)
+    done = latentsr("decode", "0.png", "--format", "compressai", cwd=folder, code=2)
+    assert "not a file of CompressAI" in done.stderr
+
+
 def test_folders_and_globs_go_on_after_a_bad_file(folder: Path) -> None:
     (folder / "1.png").write_bytes(b"\x89PNG no")
     done = latentsr("encode", "*.png", "-o", "out", "--json", cwd=folder, code=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from entropy_cases import draw, gaussian_tables, random_tables, tables_from_rows
+from entropy_cases import TOTAL, draw, gaussian_tables, random_tables, tables_from_rows
 from latentsr.entropy import Coder, Tables, reference, scale_indexes
 from latentsr.errors import BundleError, CorruptStream, StreamError, UsageError
 
@@ -62,6 +62,38 @@ def test_longest_row_of_65536_slots():
     symbols = np.arange(-32770, 32770, dtype=np.int32)
     indexes = np.zeros(symbols.shape, np.uint8)
     assert np.array_equal(coder.decode(coder.encode(symbols, indexes), indexes), symbols)
+
+
+def flat_tables(slots: int) -> Tables:
+    """One row of equal slots: log2(slots) bits a symbol, whatever the symbols are."""
+    return tables_from_rows([[TOTAL * i // slots for i in range(slots + 1)]], [0])
+
+
+@pytest.mark.parametrize("slots", [2, 3, 5, 17, 64, 1000, 30000])
+@pytest.mark.parametrize("count", [1, 7, 300, 9000])
+def test_dense_and_sparse_streams(slots: int, count: int):
+    """From 1 to 15 bits a symbol: with and without branches, and from one to the other."""
+    tables = flat_tables(slots)
+    symbols = np.random.default_rng(slots).integers(0, slots - 1, count).astype(np.int32)
+    symbols[count // 2 :: 3] = 0
+    indexes = np.zeros(count, np.uint8)
+    stream = Coder(tables).encode(symbols, indexes)
+    assert stream == reference.encode(tables, symbols.tolist(), indexes.tolist())
+    assert np.array_equal(Coder(tables).decode(stream, indexes), symbols)
+
+
+@pytest.mark.parametrize("place", [0, 4095, 4096, 4097, 9_999])
+def test_first_of_several_faults_is_reported(gaussians: Tables, place: int):
+    """Indexes are checked in blocks ahead of the symbols; which fault is named stays the same."""
+    symbols, indexes = draw(np.random.default_rng(6), gaussians, 10_000, outside=0.01)
+    coder = Coder(gaussians)
+    stream = coder.encode(symbols, indexes)
+    good, indexes = indexes, indexes.astype(np.int32)
+    indexes[place:] = -5
+    with pytest.raises(UsageError, match=f"element {place}: found -5"):
+        coder.decode(stream, indexes)
+    with pytest.raises(CorruptStream, match="truncated: found 8 bytes"):
+        coder.decode(stream[:8], indexes if place else good)
 
 
 def test_size_is_close_to_the_ideal_code_length(gaussians: Tables):

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import latentsr
@@ -53,6 +54,8 @@ def changed(path: list[Any], value: object) -> str:
         (["entropy", "chunks"], [], "at least one chunk"),
         (["entropy", "chunks", 0, "model"], "huffman", "one of factorized, gaussian"),
         (["entropy", "chunks", 0, "channels"], 0, "channels"),
+        (["entropy", "chunks", 0, "skip"], 1, "expected 0..0"),
+        (["entropy", "chunks", 1, "skip"], 257, "expected 0..256"),
         (["entropy", "graphs"], ["nothing"], "names among"),
         (["routes", "lr", "kind"], "play", "encode or decode"),
         (["routes", "lr", "steps"], [], "list of steps"),
@@ -90,6 +93,20 @@ def test_wrong_steps(copied: Path, step: dict[str, Any], message: str) -> None:
     (copied / "manifest.json").write_text(changed(["routes", "lr", "steps", 0], step))
     with pytest.raises(BundleError, match=message):
         latentsr.load(copied)
+
+
+def test_routes_that_do_not_fit_their_kind(copied: Path, picture: np.ndarray) -> None:
+    manifest = copied / "manifest.json"
+    encode = json.loads(manifest.read_text())["routes"]["encode"]["steps"]
+    whole = [step for step in encode if step.get("chunk") != "y"]
+    manifest.write_text(changed(["routes", "encode", "steps"], whole))
+    with pytest.raises(BundleError, match=r"route encode codes the wrong chunks: found \['z'\]"):
+        latentsr.load(copied)
+    manifest.write_text(changed(["routes", "lr", "scale"], 2))
+    with latentsr.load(copied) as codec:
+        stream = codec.encode(picture)
+        with pytest.raises(BundleError, match="route makes no such picture: found uint8"):
+            codec.decode(stream)
 
 
 def test_missing_truncated_and_flipped_files(copied: Path) -> None:

@@ -1,6 +1,8 @@
 """Recipe of the codec: CompressAI's ScaleHyperprior on the rate-distortion loss.
 
 python -m latentsr_export.train.codec --pictures DIR --out codec.pth --minutes 60
+
+With --means a MeanScaleHyperprior. --start begins with the tensors of another codec that fit.
 """
 
 from __future__ import annotations
@@ -92,18 +94,44 @@ def _reduced(picture: np.ndarray, size: float) -> np.ndarray:
     return data.resize(picture, height, width)
 
 
+def start_from(network: nn.Module, path: Path) -> None:
+    """Copy the tensors of a checkpoint whose names and shapes are the network's.
+
+    Raises CheckpointError where none is.
+    """
+    own = network.state_dict()
+    given = load_weights(path)
+    fitting = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in own and getattr(tensor, "shape", None) == own[name].shape
+    }
+    if not fitting:
+        raise CheckpointError(
+            f"nothing to start from: found no tensor in {path} that fits {type(network).__name__}, "
+            "expected a codec of the same --features and --latent"
+        )
+    network.load_state_dict({**own, **fitting})
+
+
 def main(argv: Sequence[str]) -> Path:
     """Train a codec as the arguments say and return the checkpoint's path."""
-    from compressai.models import ScaleHyperprior
+    from compressai.models import MeanScaleHyperprior, ScaleHyperprior
 
     parser = arguments.parser("train a ScaleHyperprior codec", rate=1e-3, crop=128, batch=8)
     parser.add_argument("--features", type=int, default=64, help="N of the codec")
     parser.add_argument("--latent", type=int, default=96, help="M of the codec")
     parser.add_argument("--weight", type=float, default=0.025, help="of the distortion (lambda)")
+    parser.add_argument("--means", action="store_true", help="predict means, too")
+    parser.add_argument("--start", type=Path, help="codec to begin with")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     pictures = data.load_pictures(given.pictures, given.crop)
-    trainer = Trainer(ScaleHyperprior(given.features, given.latent), settings)
+    kind = MeanScaleHyperprior if given.means else ScaleHyperprior
+    network = kind(given.features, given.latent)
+    if given.start is not None:
+        start_from(network, given.start)
+    trainer = Trainer(network, settings)
     feed = batches(pictures, given.crop, given.batch, given.seed + trainer.step)
     codec: Any = trainer.fit(feed, rate_distortion(given.weight))
     codec.cpu().update(force=True)  # the entropy tables, without which nothing can be coded

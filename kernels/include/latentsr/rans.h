@@ -26,7 +26,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <memory>
+#include <span>
 
 #include "latentsr/cdf_tables.h"
 #include "latentsr/status.h"
@@ -46,16 +47,57 @@ inline constexpr int kGroupBits = 4;
 // bits. Fewer than 15, hence the count itself always fits one group.
 inline constexpr int kMaxGroups = 9;
 
-// Codes `count` symbols and appends the stream's words to `words`. Index is uint8_t or int32_t.
-// Fails with bad_index only; `words` is then unspecified.
-template <class Index>
-Result encode_compressai(const CdfTables& tables, const std::int32_t* symbols,
-                         const Index* indexes, std::size_t count,
-                         std::vector<std::uint32_t>& words);
+// Writes a stream from its end: each put() codes symbols that a decoder reads before those of the
+// puts made earlier. One object, one stream.
+class CompressaiEncoder {
+ public:
+  // Codes `count` symbols, last one first. Index is uint8_t or int32_t. Fails with bad_index
+  // only; the encoder is of no use then.
+  template <class Index>
+  Result put(const CdfTables& tables, const std::int32_t* symbols, const Index* indexes,
+             std::size_t count);
 
-// Decodes `count` symbols from `size` bytes. Reads no byte outside data[0, size) and writes
-// only out[0, count), whatever the bytes are. On failure `out` holds the symbols before
-// Result::position (all of them for trailing and bad_end), which are not to be trusted.
+  // Ends the stream with the state and shows its words; valid until the encoder goes.
+  std::span<const std::uint32_t> finish();
+
+ private:
+  void reserve(std::size_t words);
+  void put_group(std::uint32_t group);
+  void put_raw(std::uint64_t raw);
+
+  // Filled from its end, because decoders read last words first; next_ is the newest word.
+  std::unique_ptr<std::uint32_t[]> buffer_;
+  std::size_t capacity_ = 0;
+  std::uint32_t* next_ = nullptr;
+  std::uint64_t state_ = kStateLow;
+};
+
+// Where a decoder stands in a stream: its state, and the byte that the next word starts at.
+// Positions that were saved may be gone back to; made-up ones decode to something or fail.
+struct CompressaiCursor {
+  std::uint64_t state = 0;
+  std::size_t next = 0;
+};
+
+// Sets the cursor to the first symbol of a stream of `size` bytes.
+Result open_compressai(const std::uint8_t* data, std::size_t size, CompressaiCursor& cursor);
+
+// Whether decoding may start at the cursor: a possible state, and a word inside the stream.
+bool valid_cursor(const CompressaiCursor& cursor, std::size_t size);
+
+// Decodes the next `count` symbols from a valid cursor and moves it behind them. Reads no byte
+// outside data[0, size) and writes only out[0, count), whatever the bytes are. On failure the
+// cursor stays, and `out` holds the symbols before Result::position, which are not to be trusted.
+template <class Index>
+Result read_compressai(const CdfTables& tables, const std::uint8_t* data, std::size_t size,
+                       CompressaiCursor& cursor, const Index* indexes, std::size_t count,
+                       std::int32_t* out);
+
+// The one check of the form itself: everything that the encoder put in has come out. `count` is
+// the Result's position.
+Result close_compressai(const CompressaiCursor& cursor, std::size_t size, std::size_t count);
+
+// Open, read and close: one whole stream of `count` symbols.
 template <class Index>
 Result decode_compressai(const CdfTables& tables, const std::uint8_t* data, std::size_t size,
                          const Index* indexes, std::size_t count, std::int32_t* out);

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from latentsr.cli.options import (
     BackendOption,
     BundleOption,
+    FileFormat,
+    FormatOption,
     JsonOption,
     OutputOption,
     ThreadsOption,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from latentsr.codec import Codec
 
 
 def decode(
     inputs: Annotated[list[str], typer.Argument(help="Streams, folders or globs.")],
     bundle: BundleOption = "demo",
     output: OutputOption = None,
+    file_format: FormatOption = FileFormat.latentsr,
     route: Annotated[str, typer.Option(help="Decode route of the bundle.")] = "lr",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
@@ -32,8 +40,8 @@ def decode(
     with load(bundle, backend=backend, threads=threads) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
-            inputs, output, ".png", as_json, lambda data: codec.decode(data, route),
-            lambda: {"ms": codec.timeline.ms, "stages": codec.timeline.as_dict()},
+            inputs, output, ".png", as_json, file_format, codec,
+            lambda data: codec.decode(data, route),
         )  # fmt: skip
 
 
@@ -42,20 +50,26 @@ def decode_files(
     output: Path | None,
     ending: str,
     as_json: bool,
-    picture_of: Callable[[bytes], Any],
-    facts: Callable[[], dict[str, Any]],
+    file_format: FileFormat,
+    codec: Codec,
+    picture_of: Callable[[bytes], np.ndarray],
 ) -> None:
-    """Run `picture_of` over stream files and save each picture; `facts` go into the results."""
+    """Run `picture_of` over stream files and save each picture."""
     from latentsr.cli.batch import run_jobs
-    from latentsr.files import STREAMS, expand, name_outputs, read_stream
+    from latentsr.compressai_file import to_stream
+    from latentsr.files import COMPRESSAI_FILES, STREAMS, expand, name_outputs, read_stream
     from latentsr.image import save_rgb8
 
-    files = expand(inputs, STREAMS)
+    foreign = file_format is FileFormat.compressai
+    files = expand(inputs, COMPRESSAI_FILES if foreign else STREAMS)
     targets = name_outputs(files, output, ending)
 
     def job(source: Path, target: Path) -> dict[str, Any]:
-        picture = picture_of(read_stream(source))
+        data = read_stream(source)
+        picture = picture_of(to_stream(codec.bundle, data) if foreign else data)
         save_rgb8(picture, target)
-        return {"width": picture.shape[1], "height": picture.shape[0], **facts()}
+        timeline = codec.timeline
+        height, width = picture.shape[:2]
+        return {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
 
     run_jobs(files, targets, job, as_json)

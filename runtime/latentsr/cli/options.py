@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class FileFormat(StrEnum):
+    """Files that hold a compressed picture."""
+
+    latentsr = "latentsr"
+    compressai = "compressai"
+
 
 BundleOption = Annotated[
     str, typer.Option("--bundle", "-m", help="Bundle folder NAME.lsr, or demo.")
@@ -16,3 +25,6 @@ OutputOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 BackendOption = Annotated[str, typer.Option(help="Engine backend.")]
 ThreadsOption = Annotated[int | None, typer.Option(help="Engine threads; default: the library's.")]
+FormatOption = Annotated[
+    FileFormat, typer.Option("--format", help="Ours, or that of CompressAI's examples/codec.py.")
+]

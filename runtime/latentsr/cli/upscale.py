@@ -9,6 +9,8 @@ import typer
 from latentsr.cli.options import (
     BackendOption,
     BundleOption,
+    FileFormat,
+    FormatOption,
     JsonOption,
     OutputOption,
     ThreadsOption,
@@ -19,6 +21,7 @@ def upscale(
     inputs: Annotated[list[str], typer.Argument(help="Streams, folders or globs.")],
     bundle: BundleOption = "demo",
     output: OutputOption = None,
+    file_format: FormatOption = FileFormat.latentsr,
     route: Annotated[str, typer.Option(help="Route, as `latentsr inspect` lists.")] = "latent_x4",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
@@ -31,6 +34,6 @@ def upscale(
     with load(bundle, backend=backend, threads=threads) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
-            inputs, output, f"_{route}.png", as_json, lambda data: codec.upscale(data, route),
-            lambda: {"ms": codec.timeline.ms, "stages": codec.timeline.as_dict()},
+            inputs, output, f"_{route}.png", as_json, file_format, codec,
+            lambda data: codec.upscale(data, route),
         )  # fmt: skip

@@ -16,7 +16,7 @@ from latentsr import _kernels
 from latentsr._kernels import Status
 from latentsr.entropy import isa
 from latentsr.entropy.arrays import check_out, flat_indexes, flat_int32
-from latentsr.entropy.faults import corruption
+from latentsr.entropy.faults import bad_index, corruption
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, StreamError, UsageError
 
@@ -47,6 +47,11 @@ class Coder:
         self.tables = tables
         self.skip = skip
         self._native = _kernels.CdfTables(tables.cdf, tables.length, tables.offset)
+
+    @property
+    def native(self) -> _kernels.CdfTables:
+        """The tables as the kernels take them; for the modules of this package."""
+        return self._native
 
     @cached_property
     def _lanes(self) -> _kernels.LaneTables:
@@ -144,10 +149,7 @@ class Coder:
         if status == Status.OK:
             return
         if status == Status.BAD_INDEX:
-            raise UsageError(
-                f"indexes, element {position}: found {detail}, expected 0 to "
-                f"{self.tables.rows - 1}, a row of the tables"
-            )
+            raise bad_index(position, detail, self.tables.rows)
         if status == Status.NOT_ZERO:
             raise UsageError(
                 f"symbols, element {position}: found {detail}, expected 0, because its row lies "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from latentsr._kernels import Status
-from latentsr.errors import CorruptStream
+from latentsr.errors import CorruptStream, UsageError
 
 
 def corruption(form: str, status: Status, position: int, detail: int) -> CorruptStream:
@@ -19,6 +19,13 @@ def corruption(form: str, status: Status, position: int, detail: int) -> Corrupt
     return CorruptStream(
         f"entropy-coded data, {found}; get the stream again, or decode it with the bundle it was "
         "written with"
+    )
+
+
+def bad_index(position: int, found: int, rows: int) -> UsageError:
+    """The error for an index that names no row of the tables."""
+    return UsageError(
+        f"indexes, element {position}: found {found}, expected 0 to {rows - 1}, a row of the tables"
     )
 
 

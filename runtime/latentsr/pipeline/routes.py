@@ -98,6 +98,12 @@ def check(name: str, route: Route, bundle: Bundle) -> None:
                 "export the bundle again"
             )
         known |= set(_outputs(step))
+    coded = [step["chunk"] for step in route.steps if step["op"] == "entropy_encode"]
+    if route.kind == "encode" and sorted(coded) != sorted(chunks):
+        raise BundleError(
+            f"route {name} codes the wrong chunks: found {coded}, expected {chunks}, each once; "
+            "export the bundle again"
+        )
     if route.kind == "decode" and "picture" not in known:
         raise BundleError(f"route {name} makes no picture: expected a step with out 'picture'")
 
