@@ -22,10 +22,20 @@ endfunction()
 
 # Adds the decoders and the latents' steps for wider registers to one target, each with flags of its own. Which of them
 # runs is decided at run time (src/isa.cpp), so wheels may hold all.
-function(latentsr_x86_kernels target)
-  if(MSVC OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+function(latentsr_simd_kernels target)
+  if(MSVC)
     return()
   endif()
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    latentsr_x86_kernels(${target})
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    # Part of the compiler's baseline there, so it needs no flags.
+    target_sources(${target} PRIVATE src/rans_lanes_neon.cpp)
+    target_compile_definitions(${target} PRIVATE LATENTSR_NEON_KERNELS)
+  endif()
+endfunction()
+
+function(latentsr_x86_kernels target)
   target_sources(${target} PRIVATE
     src/certain_rows_avx512.cpp
     src/crc32_pclmul.cpp

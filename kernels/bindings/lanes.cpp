@@ -87,7 +87,8 @@ void bind_lanes(nb::module_& module) {
   nb::enum_<Isa>(module, "Isa")
       .value("SCALAR", Isa::scalar)
       .value("AVX2", Isa::avx2)
-      .value("AVX512", Isa::avx512);
+      .value("AVX512", Isa::avx512)
+      .value("NEON", Isa::neon);
   module.def("isa_supported", &latentsr::isa_supported, "isa"_a);
   nb::class_<LaneTables> tables(module, "LaneTables");
   tables.def("__init__", &init_lane_tables, "tables"_a);

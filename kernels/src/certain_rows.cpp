@@ -4,14 +4,12 @@
 namespace latentsr {
 namespace {
 
-bool has_wide_compaction([[maybe_unused]] Isa isa) {
 #ifdef LATENTSR_X86_KERNELS
+bool has_wide_compaction(Isa isa) {
   return isa == Isa::avx512 && __builtin_cpu_supports("avx512vbmi2") &&
          __builtin_cpu_supports("avx512bw");
-#else
-  return false;
-#endif
 }
+#endif
 
 // 1 or 0: sums and products of it, unlike choices by it, are never compiled to jumps.
 template <class Index>
@@ -23,7 +21,7 @@ std::uint32_t kept_row(Index index, std::uint32_t skip) {
 
 template <class Index>
 std::size_t keep_indexes(const Index* indexes, std::size_t count, std::uint32_t skip,
-                         Index* kept, Isa isa) {
+                         Index* kept, [[maybe_unused]] Isa isa) {
   std::size_t next = 0;
   std::size_t i = 0;
 #ifdef LATENTSR_X86_KERNELS
@@ -61,7 +59,7 @@ std::size_t keep_symbols(const std::int32_t* symbols, const Index* indexes, std:
 
 template <class Index>
 void spread_symbols(const Index* indexes, std::size_t count, std::uint32_t skip, std::size_t kept,
-                    std::int32_t* out, Isa isa) {
+                    std::int32_t* out, [[maybe_unused]] Isa isa) {
   // As many places are left as symbols or more, so reading never falls behind writing; past the
   // last symbol it stays on an element that is written last.
   std::size_t next = count - kept;

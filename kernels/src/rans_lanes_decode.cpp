@@ -91,6 +91,10 @@ void decode_simd([[maybe_unused]] LaneJob<Index>& job, [[maybe_unused]] Isa isa)
   } else if (isa != Isa::scalar && job.lanes % 8 == 0) {
     decode_turns_avx2(job);  // every processor with AVX-512 has it
   }
+#elif defined(LATENTSR_NEON_KERNELS)
+  if (isa == Isa::neon && job.lanes % 4 == 0) {
+    decode_turns_neon(job);
+  }
 #endif
 }
 

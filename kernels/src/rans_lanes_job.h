@@ -51,10 +51,13 @@ bool decode_rest(LaneJob<Index>& job, std::int64_t bytes);
 
 // The SIMD parts decode whole turns (one symbol a lane) for as long as symbols, words and valid
 // indexes suffice for all that a turn can take, and leave the rest, and naming any fault but
-// those of escapes, to the scalar parts. The lane count must be a multiple of 8 or of 16.
+// those of escapes, to the scalar parts. The lane count must be a multiple of 8 (AVX2), 16
+// (AVX-512) or 4 (NEON).
 template <class Index>
 void decode_turns_avx2(LaneJob<Index>& job);
 template <class Index>
 void decode_turns_avx512(LaneJob<Index>& job);
+template <class Index>
+void decode_turns_neon(LaneJob<Index>& job);
 
 }  // namespace latentsr

@@ -28,6 +28,7 @@ class Isa(Enum):
     SCALAR = 0
     AVX2 = 1
     AVX512 = 2
+    NEON = 3
 
 Outcome = tuple[Status, int, int]
 

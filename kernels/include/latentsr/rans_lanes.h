@@ -61,7 +61,7 @@ inline constexpr unsigned kMaxLanes = 32;
 inline constexpr unsigned kMaxParts = 256;
 
 // Instruction sets with a decoder of their own. All give the same symbols and the same faults.
-enum class Isa : int { scalar = 0, avx2, avx512 };
+enum class Isa : int { scalar = 0, avx2, avx512, neon };
 
 // True when this build has the decoder and this processor runs it.
 bool isa_supported(Isa isa);

@@ -27,8 +27,8 @@ FORMS = ("compressai", "lanes")
 class Coder:
     """Encodes and decodes symbols with one set of tables; many threads may share one coder.
 
-    The environment variable LATENTSR_ISA (scalar, avx2 or avx512) sets the instructions that
-    read the `lanes` form; it is read once, with the coder's first such stream.
+    The environment variable LATENTSR_ISA (scalar, neon, avx2 or avx512) sets the instructions
+    that read the `lanes` form; it is read once, with the coder's first such stream.
 
     Args:
         tables: distributions of 16 bits precision.

@@ -10,8 +10,8 @@ from latentsr.errors import UsageError
 VARIABLE = "LATENTSR_ISA"
 """Environment variable that asks for one; unset or empty means the widest."""
 
-NAMES = {"scalar": Isa.SCALAR, "avx2": Isa.AVX2, "avx512": Isa.AVX512}
-"""Names of the instruction sets, narrow ones first."""
+NAMES = {"scalar": Isa.SCALAR, "neon": Isa.NEON, "avx2": Isa.AVX2, "avx512": Isa.AVX512}
+"""Names of the instruction sets, narrow ones first; no processor has both kinds of wide ones."""
 
 
 def supported() -> list[str]:

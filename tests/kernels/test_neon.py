@@ -1,0 +1,34 @@
+"""All decoders of the `lanes` form agree with the scalar one, NEON's under emulation.
+
+The emulator shows that results are right. It says nothing about speed: the NEON decoder has not
+been measured on an ARM processor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latentsr.entropy import isa
+from native_drivers import build, configure, need, report
+
+ROUNDS = "1200"
+ARM = (
+    "CMAKE_SYSTEM_NAME=Linux",
+    "CMAKE_SYSTEM_PROCESSOR=aarch64",
+    "CMAKE_EXE_LINKER_FLAGS=-static",
+)
+
+
+def test_decoders_of_this_processor_agree(tmp_path: Path) -> None:
+    configure(tmp_path)
+    found = report([str(build(tmp_path, "isa_agreement")), ROUNDS])
+    assert found["isas"] == isa.supported()
+    assert found["streams"] > found["refused"] > 0.5 * found["streams"]
+
+
+def test_neon_agrees_under_emulation(tmp_path: Path) -> None:
+    compiler, emulator = need("aarch64-linux-gnu-g++"), need("qemu-aarch64", "qemu-aarch64-static")
+    configure(tmp_path, f"CMAKE_CXX_COMPILER={compiler}", *ARM)
+    found = report([emulator, str(build(tmp_path, "isa_agreement")), ROUNDS])
+    assert found["isas"] == ["scalar", "neon"]
+    assert found["streams"] > found["refused"] > 0.5 * found["streams"]
