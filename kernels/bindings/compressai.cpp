@@ -66,6 +66,8 @@ void bind_compressai(nb::module_& module) {
   nb::class_<CdfTables> tables(module, "CdfTables");
   tables.def("__init__", &init_tables, "cdf"_a.noconvert(), "length"_a.noconvert(),
              "offset"_a.noconvert());
+  tables.def_prop_ro("rows", [](const CdfTables& self) { return self.rows.size(); });
+  tables.def_prop_ro("slots", [](const CdfTables& self) { return self.slots.size(); });
   bind_coder<std::uint8_t>(tables);
   bind_coder<std::int32_t>(tables);
 }

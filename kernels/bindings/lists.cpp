@@ -36,47 +36,70 @@ std::int32_t as_int32(nb::handle item) {
   return static_cast<std::int32_t>(value);
 }
 
-// The size is asked for again at each element: reading one may run Python code, which may change
-// the list.
-void fill_int32(nb::list list, Vector<std::int32_t> out) {
-  expect_size("list", list.size(), out.shape(0));
-  for (std::size_t i = 0; i < list.size() && i < out.shape(0); ++i) {
-    const nb::object item = nb::borrow(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)));
-    out.data()[i] = as_int32(item);
+// A list or tuple as it is, another iterable as a list of its elements. Lists may change while
+// they are read, because reading an element may run Python code: the size is asked for each time.
+class Sequence {
+ public:
+  explicit Sequence(nb::handle object)
+      : fast_(nb::steal(PySequence_Fast(object.ptr(), "expected a list of integers"))) {
+    if (!fast_.is_valid()) {
+      throw nb::python_error();
+    }
+  }
+
+  std::size_t size() const {
+    return static_cast<std::size_t>(PySequence_Fast_GET_SIZE(fast_.ptr()));
+  }
+
+  nb::object operator[](std::size_t i) const {
+    return nb::borrow(PySequence_Fast_GET_ITEM(fast_.ptr(), static_cast<Py_ssize_t>(i)));
+  }
+
+  // The first elements, `most` at most.
+  std::vector<std::int32_t> values(std::size_t most) const {
+    std::vector<std::int32_t> values;
+    values.reserve(std::min(size(), most));
+    for (std::size_t i = 0; i < size() && i < most; ++i) {
+      values.push_back(as_int32((*this)[i]));
+    }
+    return values;
+  }
+
+ private:
+  nb::object fast_;
+};
+
+void fill_int32(nb::object list, Vector<std::int32_t> out) {
+  const Sequence values(list);
+  expect_size("list", values.size(), out.shape(0));
+  for (std::size_t i = 0; i < values.size() && i < out.shape(0); ++i) {
+    out.data()[i] = as_int32(values[i]);
   }
 }
 
-std::vector<std::int32_t> to_vector(nb::list list, std::size_t most) {
-  std::vector<std::int32_t> values;
-  values.reserve(std::min(list.size(), most));
-  for (std::size_t i = 0; i < list.size() && i < most; ++i) {
-    const nb::object item = nb::borrow(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)));
-    values.push_back(as_int32(item));
-  }
-  return values;
+// As many integers as there must be.
+std::vector<std::int32_t> all_of(const char* name, nb::handle list, std::size_t count) {
+  const Sequence values(list);
+  expect_size(name, values.size(), count);
+  std::vector<std::int32_t> all = values.values(count);
+  expect_size(name, all.size(), count);
+  return all;
 }
 
-// Row r of the list of lists as far as length[r] says.
-std::vector<std::int32_t> row_of(nb::list cdf, std::size_t row, std::int32_t length) {
-  const nb::object item = nb::borrow(PyList_GET_ITEM(cdf.ptr(), static_cast<Py_ssize_t>(row)));
-  if (!PyList_Check(item.ptr())) {
-    throw nb::type_error("cdfs: found a row that is no list");
-  }
-  const auto most = static_cast<std::size_t>(std::max(length, 0));
-  return to_vector(nb::borrow<nb::list>(item), most);
+// A row as far as its length says.
+std::vector<std::int32_t> row_of(nb::handle row, std::int32_t length) {
+  return Sequence(row).values(static_cast<std::size_t>(std::max(length, 0)));
 }
 
 // Tables from CompressAI's three lists. Rows may differ in length; what lies beyond a row's
 // length is not looked at.
-CdfTables* tables_from_lists(nb::list cdf, nb::list length_list, nb::list offset_list) {
-  const std::size_t rows = cdf.size();
-  const std::vector<std::int32_t> length = to_vector(length_list, length_list.size());
-  const std::vector<std::int32_t> offset = to_vector(offset_list, offset_list.size());
-  expect_size("cdf lengths", length.size(), rows);
-  expect_size("offsets", offset.size(), rows);
+CdfTables* tables_from_lists(nb::object cdf, nb::object lengths, nb::object offsets) {
+  const Sequence rows(cdf);
+  const std::vector<std::int32_t> length = all_of("cdf lengths", lengths, rows.size());
+  const std::vector<std::int32_t> offset = all_of("offsets", offsets, rows.size());
   auto tables = std::make_unique<CdfTables>();
-  for (std::size_t row = 0; row < rows && row < cdf.size(); ++row) {
-    const std::vector<std::int32_t> entries = row_of(cdf, row, length[row]);
+  for (std::size_t row = 0; row < length.size() && row < rows.size(); ++row) {
+    const std::vector<std::int32_t> entries = row_of(rows[row], length[row]);
     const std::string fault =
         tables->append(entries.data(), entries.size(), length[row], offset[row]);
     if (!fault.empty()) {
@@ -86,13 +109,25 @@ CdfTables* tables_from_lists(nb::list cdf, nb::list length_list, nb::list offset
   return tables.release();
 }
 
-bool same_row(const CdfTables& tables, const CdfRow& row, const std::vector<std::int32_t>& cdf) {
+// Whether a row has this length, offset and distribution.
+bool same_row(const CdfTables& tables, const CdfRow& row, const std::int32_t* cdf,
+              std::size_t columns) {
   const auto slots = static_cast<std::size_t>(row.escape) + 1;
-  if (cdf.size() != slots + 1 || cdf[slots] != 1 << 16) {
+  if (columns <= slots || cdf[slots] != 1 << 16) {
     return false;
   }
+  const std::uint32_t* starts = tables.slots.data() + row.first;
   for (std::size_t i = 0; i < slots; ++i) {
-    if (cdf[i] != static_cast<std::int32_t>(tables.slots[row.first + i] & 0xffff)) {
+    if (cdf[i] != static_cast<std::int32_t>(starts[i] & 0xffff)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool same_frame(const CdfTables& tables, const std::int32_t* length, const std::int32_t* offset) {
+  for (const CdfRow& row : tables.rows) {
+    if (*length++ != row.escape + 2 || *offset++ != row.offset) {
       return false;
     }
   }
@@ -100,25 +135,38 @@ bool same_row(const CdfTables& tables, const CdfRow& row, const std::vector<std:
 }
 
 // Whether tables_from_lists would make the same tables; far cheaper than making them.
-bool same_lists(const CdfTables& tables, nb::list cdf, nb::list length_list,
-                nb::list offset_list) {
-  const std::size_t rows = tables.rows.size();
-  if (cdf.size() != rows || length_list.size() != rows || offset_list.size() != rows) {
+bool same_lists(const CdfTables& tables, nb::object cdf, nb::object lengths,
+                nb::object offsets) {
+  const Sequence rows(cdf);
+  const std::size_t count = tables.rows.size();
+  if (rows.size() != count) {
     return false;
   }
-  const std::vector<std::int32_t> length = to_vector(length_list, rows);
-  const std::vector<std::int32_t> offset = to_vector(offset_list, rows);
-  if (length.size() != rows || offset.size() != rows) {
+  const std::vector<std::int32_t> length = all_of("cdf lengths", lengths, count);
+  const std::vector<std::int32_t> offset = all_of("offsets", offsets, count);
+  if (!same_frame(tables, length.data(), offset.data())) {
     return false;
   }
-  for (std::size_t row = 0; row < rows; ++row) {
-    if (length[row] != tables.rows[row].escape + 2 || offset[row] != tables.rows[row].offset) {
+  for (std::size_t row = 0; row < count && row < rows.size(); ++row) {
+    const std::vector<std::int32_t> entries = row_of(rows[row], length[row]);
+    if (!same_row(tables, tables.rows[row], entries.data(), entries.size())) {
       return false;
     }
   }
-  for (std::size_t row = 0; row < rows; ++row) {
-    if (row >= cdf.size() ||
-        !same_row(tables, tables.rows[row], row_of(cdf, row, length[row]))) {
+  return rows.size() == count;
+}
+
+// The same for arrays.
+bool same_arrays(const CdfTables& tables, Matrix<const std::int32_t> cdf,
+                 Vector<const std::int32_t> length, Vector<const std::int32_t> offset) {
+  const std::size_t count = tables.rows.size();
+  if (cdf.shape(0) != count || length.shape(0) != count || offset.shape(0) != count ||
+      !same_frame(tables, length.data(), offset.data())) {
+    return false;
+  }
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::int32_t* entries = cdf.data() + row * cdf.shape(1);
+    if (!same_row(tables, tables.rows[row], entries, cdf.shape(1))) {
       return false;
     }
   }
@@ -132,4 +180,6 @@ void bind_lists(nb::module_& module) {
   module.def("tables_from_lists", &tables_from_lists, "cdf"_a, "length"_a, "offset"_a,
              nb::rv_policy::take_ownership);
   module.def("same_lists", &same_lists, "tables"_a, "cdf"_a, "length"_a, "offset"_a);
+  module.def("same_arrays", &same_arrays, "tables"_a, "cdf"_a.noconvert(),
+             "length"_a.noconvert(), "offset"_a.noconvert());
 }

@@ -1,5 +1,6 @@
 """Types of the compiled module; kernels/bindings is its source."""
 
+from collections.abc import Iterable
 from enum import Enum
 
 import numpy as np
@@ -38,6 +39,12 @@ class CdfTables:
     def __init__(
         self, cdf: NDArray[np.int32], length: NDArray[np.int32], offset: NDArray[np.int32]
     ) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def slots(self) -> int:
+        """Slots of all rows."""
+
     def encode_compressai(
         self, symbols: NDArray[np.int32], indexes: NDArray[np.integer]
     ) -> tuple[Outcome, bytes]:
@@ -81,16 +88,23 @@ class StreamWriter:
     def flush(self) -> bytes:
         """The stream; the writer is empty afterwards."""
 
-def fill_int32(list: list[int], out: NDArray[np.int32]) -> None:
+def fill_int32(list: Iterable[int], out: NDArray[np.int32]) -> None:
     """Copy integers; ValueError beyond 32 bits, TypeError for what is no integer."""
 
-def tables_from_lists(cdf: list[list[int]], length: list[int], offset: list[int]) -> CdfTables:
+def tables_from_lists(
+    cdf: Iterable[Iterable[int]], length: Iterable[int], offset: Iterable[int]
+) -> CdfTables:
     """Prepared distributions from CompressAI's lists; errors as `CdfTables` and `fill_int32`."""
 
 def same_lists(
-    tables: CdfTables, cdf: list[list[int]], length: list[int], offset: list[int]
+    tables: CdfTables, cdf: Iterable[Iterable[int]], length: Iterable[int], offset: Iterable[int]
 ) -> bool:
-    """Whether the lists would make the same tables."""
+    """Whether the lists would make the same tables; errors as `tables_from_lists`."""
+
+def same_arrays(
+    tables: CdfTables, cdf: NDArray[np.int32], length: NDArray[np.int32], offset: NDArray[np.int32]
+) -> bool:
+    """Whether the arrays would make the same tables."""
 
 class LaneTables:
     """The distributions of a `CdfTables`, laid out for the `lanes` form."""
