@@ -32,7 +32,7 @@ def add_exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
     the bound cannot be kept or the cost exceeds 0.5 % of the bytes of y.
     """
     spec = parts.graphs[FLOAT]
-    latents = _latents(parts, pictures)
+    latents = latents_of(parts, pictures)
     means = "means" in spec.outputs
     sequential: Any = spec.module.h_s if means else spec.module
     # Quantised before y is coded: the float bytes are the same for all levels.
@@ -70,7 +70,7 @@ def add_exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
     )
 
 
-def _latents(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Latents:
+def latents_of(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Latents:
     """y and ẑ of the pictures at full, half and quarter size."""
     medians = torch.from_numpy(parts.tensors["z.medians"]).reshape(1, -1, 1, 1)
     latents = []
@@ -97,5 +97,6 @@ def _coded(parts: CodecParts, latents: Latents, module: Any, table: np.ndarray) 
             made = module(z_hat)
         scales, means = made if isinstance(made, tuple) else (made, 0.0)
         symbols = torch.round(y - means).to(torch.int32).numpy()
-        total += len(coder.encode(symbols, scale_indexes(scales.contiguous().numpy(), table)))
+        indexes = scale_indexes(scales.contiguous().numpy(), table)
+        total += len(coder.encode(symbols, indexes))
     return total

@@ -20,6 +20,7 @@ from latentsr.image import to_rgb8
 from latentsr_export.certain_scales import skip_small_scales
 from latentsr_export.checkpoint import load_state, source_hash
 from latentsr_export.exact_parts import add_exact
+from latentsr_export.neighbour_statistics import add_neighbours
 from latentsr_export.networks.factorized import with_table_buffers
 from latentsr_export.pack import check_target, write_bundle
 from latentsr_export.parity import check_parity
@@ -62,6 +63,7 @@ def export(
     check_target(output)
     parts = skip_small_scales(_codec(checkpoint, progress), skip_scale)
     shown = [to_rgb8(path) for path in pictures or [_PICTURE]]
+    parts = add_neighbours(parts, shown)
     if exact and parts.entropy_graphs:
         progress("making the entropy parameters exact")
         parts = add_exact(parts, shown)

@@ -102,14 +102,15 @@ class Bundle:
         """8 bytes that stand for all that entropy decoding depends on.
 
         SHA-256 over the manifest's `entropy` object, the hashes of the graphs it names, and
-        every entropy tensor (name, dtype, shape, bytes), cut to 8 bytes.
+        every entropy tensor (name, dtype, shape, bytes) but the neighbours' statistics, which only
+        guide repairs; cut to 8 bytes.
         """
         digest = hashlib.sha256(b"latentsr entropy 1\n")
         entropy = self.manifest.raw["entropy"]
         digest.update(json.dumps(entropy, sort_keys=True, separators=(",", ":")).encode())
         for name in self.manifest.entropy_graphs:
             digest.update(self.manifest.files[self.manifest.graphs[name].file].sha256.encode())
-        for name in sorted(self.tensors):
+        for name in sorted(n for n in self.tensors if not n.endswith(".neighbours")):
             array = self.tensors[name]
             digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).tobytes())

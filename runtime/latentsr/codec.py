@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from latentsr import stream as container
 from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.bundle import Bundle
+from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
 from latentsr.image import to_rgb8
 from latentsr.manifest import Route
@@ -21,21 +23,27 @@ from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.stream import Stream, pad_to
 from latentsr.timing import Timeline
 
+MAX_CODER_THREADS = 8
+
 
 class Codec:
     """A loaded bundle. Engines are prepared when a route first needs them.
 
-    Calls may come from several threads; `timeline` then is that of the last call to end.
+    Calls may come from several threads; `timeline` then is that of the last call to end, as is
+    `repairs`: for each chunk that was coded with a float network's scales, how many of them are
+    in doubt here and how many had to be changed (see `latentsr.entropy.repair`).
     """
 
     def __init__(self, bundle: Bundle, backend: str, options: EngineOptions) -> None:
         self.bundle = bundle
         self.timeline = Timeline()
+        self.repairs: list[Repair] = []
         self._backend, self._options = get_backend(backend), options
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
         chunks = bundle.manifest.chunks
-        entropy = {chunk.name: EntropyModel(bundle, chunk) for chunk in chunks}
+        threads = options.threads or min(os.cpu_count() or 1, MAX_CODER_THREADS)
+        entropy = {chunk.name: EntropyModel(bundle, chunk, threads) for chunk in chunks}
         self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)
@@ -170,7 +178,7 @@ class Codec:
                 f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
                 "device, decode it there or write it again with this runtime"
             )
-        self.timeline = run.timeline
+        self.timeline, self.repairs = run.timeline, run.repairs
         picture: np.ndarray = run.values["picture"]
         expected = (parts.height * route.scale, parts.width * route.scale, 3)
         if picture.shape != expected or picture.dtype != np.uint8:

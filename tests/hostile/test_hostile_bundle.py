@@ -88,6 +88,8 @@ def test_any_entropy_tensor_replaced(copied: Path, picture: np.ndarray) -> None:
                 use(copied, picture[:20, :20])
             except LatentSRError:
                 continue
+        if name.endswith(".neighbours"):  # may be absent
+            continue
         put(copied, "tables.safetensors", save({k: v for k, v in tensors.items() if k != name}))
         with pytest.raises(LatentSRError):
             use(copied, picture[:20, :20])

@@ -29,6 +29,7 @@ class Given:
 
     def __init__(self, tables: Tables, **tensors: NDArray) -> None:
         self._tables, self._tensors = tables, tensors
+        self.tensors: dict[str, NDArray] = {}
 
     def tables(self, chunk: Chunk) -> Tables:
         return self._tables
@@ -40,7 +41,7 @@ class Given:
 
 
 def coding(exact: bool, form: str = "lanes") -> Any:
-    return SimpleNamespace(form=form, exact=exact)
+    return SimpleNamespace(form=form, exact=exact, repairs=[])
 
 
 def gaussian(channels: int = 5) -> EntropyModel:

@@ -70,6 +70,9 @@ def decode_files(
         save_rgb8(picture, target)
         timeline = codec.timeline
         height, width = picture.shape[:2]
-        return {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
+        facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
+        for repair in codec.repairs:
+            facts |= {"doubtful_indexes": repair.doubtful, "repaired_indexes": repair.changed}
+        return facts
 
     run_jobs(files, targets, job, as_json)

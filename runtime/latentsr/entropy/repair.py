@@ -3,19 +3,19 @@
 CompressAI takes the scale index of a symbol from a float σ. Another device or library may compute
 a σ that differs in its last bits; where it lies on a threshold, the index differs, and everything
 decoded after it is wrong. What comes out then looks like any other symbols; only the end tells:
-the coder's last state and the words used. So the search tries sets of doubtful indexes, likely
-ones first, and accepts the one with a right end. A wrong set passes with probability 2^-31 or less.
+the coder's last state and the words used. So sets of doubtful indexes are tried, likely ones
+first, and the one with a right end is taken. A wrong set passes with probability 2^-31 or less.
 
-Sets are ordered by the sum of log((1 - p) / p), with p = 1 / (2 + 2 (d / s)^2) the chance that an
-index at relative distance d from its threshold differs, s = `USUAL_ERROR`. Removing an element
-makes a set likelier, so when a set is tried, the same without its last place was tried before, and
-the coder's state at that place is known: only what comes after it is decoded again.
+A set costs the sum of log((1 - p) / p), with p = 1 / (2 + 2 (d / s)^2) the chance that an index at
+relative distance d from its threshold differs, s = `USUAL_ERROR`. Removing an element makes a set
+likelier, so when a set is tried, the same without its last place was tried before, and the coder's
+state at that place is known: only what comes after it is decoded again. Where this finds nothing
+and the bundle knows how its latent's neighbours go together, `beam` goes on.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentsr.entropy.coder import Coder
+from latentsr.entropy.latents import LatentSteps, ScaleTable
 from latentsr.entropy.pieces import PieceDecoder, Position
 from latentsr.errors import CorruptStream
 
@@ -32,6 +33,8 @@ DOUBT = 3e-5
 USUAL_ERROR = 1e-6
 MAX_PLACES = 32
 """Doubtful indexes that take part in a search: those closest to their thresholds."""
+MAX_TRIES = 200_000
+"""Sets tried at most; what is known of each takes some hundred bytes."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +48,40 @@ class Doubts:
 
 @dataclass(frozen=True)
 class Repair:
-    """What a search found: symbols and indexes in the indexes' shape, and what it took."""
+    """What was done about one chunk: doubtful indexes, how many were changed, sets tried."""
 
-    symbols: NDArray[np.int32]
-    indexes: NDArray[np.integer]
-    changed: int
-    tries: int
-    seconds: float
+    chunk: str
+    doubtful: int
+    changed: int = 0
+    tries: int = 0
+    seconds: float = 0.0
 
 
 def find_doubts(
-    scales: NDArray[np.float32], indexes: NDArray[np.integer], table: NDArray[np.float32]
+    scales: NDArray[np.float32], indexes: NDArray[np.integer], table: ScaleTable, steps: LatentSteps
 ) -> Doubts:
     """Indexes whose σ lies within `DOUBT` of a threshold.
 
     Args:
         scales: σ, any shape. indexes: rows of the table for them, the same shape.
-        table: rising scales of the rows; all but the last are thresholds.
     """
-    sigma = scales.reshape(-1).astype(np.float64)
-    rows = indexes.reshape(-1).astype(np.int64)
-    edges = np.concatenate([[-math.inf], table[:-1].astype(np.float64), [math.inf]])
-    below, above = edges[rows], edges[rows + 1]
-    with np.errstate(invalid="ignore", over="ignore"):
-        down = np.where(np.isfinite(below), np.abs(sigma - below) / np.abs(below), math.inf)
-        up = np.where(np.isfinite(above), np.abs(above - sigma) / np.abs(above), math.inf)
-    distance = np.minimum(down, up)
-    places = np.flatnonzero(distance <= DOUBT)
-    places = places[np.argsort(distance[places], kind="stable")]
-    others = rows[places] + np.where(up[places] < down[places], 1, -1)
-    return Doubts(places, others.astype(np.int32), distance[places])
+    lower = steps.indexes(scales * np.float32(1 - DOUBT), table).reshape(-1)
+    upper = steps.indexes(scales * np.float32(1 + DOUBT), table).reshape(-1)
+    rows = indexes.reshape(-1)
+    places = np.flatnonzero(lower != upper)
+    low, high = lower[places].astype(np.int32), upper[places].astype(np.int32)
+    others = np.where(low == rows[places], high, low)
+    # The threshold between the two rows; thresholds lie much further apart than doubts reach.
+    edges = table.thresholds[np.minimum(others, rows[places])].astype(np.float64)
+    sigma = scales.reshape(-1)[places].astype(np.float64)
+    distances = np.abs(sigma - edges) / np.maximum(np.abs(edges), np.finfo(np.float32).tiny)
+    order = np.argsort(distances, kind="stable")
+    return Doubts(places[order], others[order], distances[order])
+
+
+def costs(doubts: Doubts) -> NDArray[np.float64]:
+    """What changing each index costs, in nats, a little more than nothing."""
+    return np.log1p(2 * (doubts.distances / USUAL_ERROR) ** 2) + 1e-9
 
 
 class Search:
@@ -88,32 +95,30 @@ class Search:
         self, coder: Coder, data: bytes, indexes: NDArray[np.integer], doubts: Doubts
     ) -> None:
         self._coder, self._data = coder, data
-        self._shape, self._rows = indexes.shape, indexes.reshape(-1).astype(np.int32)
+        self._rows = indexes.reshape(-1).astype(np.int32)
         near = slice(0, MAX_PLACES)
         self._places = doubts.places[near]
         self._others = doubts.others[near]
-        ratio = doubts.distances[near] / USUAL_ERROR
-        # A little more than nothing, so that each set costs more than its parts.
-        self._costs = np.log1p(2 * ratio**2) + 1e-9
+        self._costs = costs(doubts)[near]
         self._order = np.sort(self._places)
         # For each set tried, the coder's position at every doubtful place behind its last one.
         self._known: dict[frozenset[int], dict[int, Position]] = {}
 
-    def run(self, seconds: float = 2.0, tries: int = 20_000) -> tuple[Repair | None, int]:
-        """The repair, or None when time, tries or sets run out; and the number of tries.
+    def run(self, seconds: float) -> tuple[tuple[int, ...] | None, int]:
+        """Places to change, or None when time or sets run out; and the number of tries.
 
         Raises:
             CorruptStream: the data has no valid beginning, which no index can help.
         """
-        start = time.perf_counter()
+        until = time.perf_counter() + seconds
         reader = PieceDecoder(self._data)
         tried = 0
         for chosen in self._sets():
-            if tried >= tries or time.perf_counter() - start > seconds:
-                break
             tried += 1
             if self._try(reader, chosen):
-                return self._repair(chosen, tried, time.perf_counter() - start), tried
+                return tuple(int(place) for place in self._places[sorted(chosen)]), tried
+            if tried >= MAX_TRIES or time.perf_counter() > until:
+                break
         return None, tried
 
     def _sets(self) -> Iterator[frozenset[int]]:
@@ -159,10 +164,12 @@ class Search:
             return False
         return True
 
-    def _repair(self, chosen: frozenset[int], tries: int, seconds: float) -> Repair:
-        rows = self._rows.copy()
-        ranks = sorted(chosen)
-        rows[self._places[ranks]] = self._others[ranks]
-        indexes = rows.reshape(self._shape)
-        symbols = self._coder.decode(self._data, indexes, form="compressai")
-        return Repair(symbols, indexes, len(chosen), tries, seconds)
+
+def changed_indexes(
+    indexes: NDArray[np.integer], doubts: Doubts, places: tuple[int, ...]
+) -> NDArray[np.int32]:
+    """A copy of the indexes with the other index at some doubtful places."""
+    rows = indexes.reshape(-1).astype(np.int32)
+    chosen = np.isin(doubts.places, places)
+    rows[doubts.places[chosen]] = doubts.others[chosen]
+    return rows.reshape(indexes.shape)

@@ -18,6 +18,9 @@ import numpy as np
 from latentsr.bundle import Bundle
 from latentsr.entropy.coder import Coder
 from latentsr.entropy.latents import LatentSteps, ScaleTable
+from latentsr.entropy.mend import mend
+from latentsr.entropy.neighbours import NeighbourModel
+from latentsr.entropy.repair import Repair, changed_indexes, find_doubts
 from latentsr.errors import BundleError, CorruptStream, DesyncError
 from latentsr.manifest import Chunk
 
@@ -25,19 +28,29 @@ _MOST_ROWS_KEPT = 1 << 24  # a factorized prior's y up to about 4K pictures; bey
 
 
 class Coding(Protocol):
-    """How a call codes: form of the coder, and whether scales are exact integers."""
+    """How a call codes: form of the coder, whether scales are exact integers, what was repaired."""
 
     form: str
     exact: bool
+    repairs: list[Repair]
 
 
 class EntropyModel:
-    """Coder, tables and quantisation of one chunk; tables stay resident."""
+    """Coder, tables and quantisation of one chunk; tables stay resident.
 
-    def __init__(self, bundle: Bundle, chunk: Chunk) -> None:
+    threads: that may code the parts of one long chunk.
+    """
+
+    def __init__(self, bundle: Bundle, chunk: Chunk, threads: int = 1) -> None:
         tables = bundle.tables(chunk)
+        if chunk.skip > tables.rows:
+            raise BundleError(
+                f"chunk {chunk.name} skips too many rows: found {chunk.skip}, expected at most "
+                f"{tables.rows}; export the bundle again"
+            )
         self.chunk = chunk
-        self.coder = Coder(tables)
+        self.coder = Coder(tables, chunk.skip)
+        self.threads = threads
         self._channel_rows = np.empty((0, 0, 0, 0), np.uint8)
         least = _least_bits(tables.cdf, tables.length)
         if chunk.model == "factorized":
@@ -48,6 +61,8 @@ class EntropyModel:
             rows = (len(tables.cdf),)
             scale_table = bundle.tensor(f"{chunk.name}.scale_table", "float32", rows)
             self._scale_table = self._thresholds = ScaleTable(scale_table)
+            self._scales = scale_table
+            self._neighbours = _neighbours(bundle, chunk)
             if bundle.manifest.exact:
                 thresholds = bundle.tensor(f"{chunk.name}.thresholds", "float32", rows)
                 self._thresholds = ScaleTable(thresholds)
@@ -70,7 +85,10 @@ class EntropyModel:
             self.chunk.name, latent, self._mean(means, latent.shape)
         )
         indexes = self.indexes(scales, latent.shape, coding.exact)
-        data = self.coder.encode(symbols, indexes, form=coding.form)
+        if self.chunk.skip and coding.form == "lanes":
+            symbols[indexes < self.chunk.skip] = 0
+            restored = self._steps.latent(symbols, self._mean(means, latent.shape))
+        data = self.coder.encode(symbols, indexes, form=coding.form, threads=self.threads)
         return data, restored, symbols
 
     def decode(
@@ -87,18 +105,47 @@ class EntropyModel:
         """
         shape = self._shape(padded_size)
         self._check_plausible(len(data), shape)
+        indexes = self.indexes(scales, shape, coding.exact)
+        if self.chunk.model == "gaussian" and coding.form == "compressai" and not coding.exact:
+            symbols = self._decode_float(data, scales, indexes, coding)
+        else:
+            symbols = self._decode(data, indexes, coding.form)
+        return self._steps.latent(symbols, self._mean(means, shape)), symbols
+
+    def _decode(self, data: bytes, indexes: np.ndarray, form: str, tried: str = "") -> np.ndarray:
         try:
-            indexes = self.indexes(scales, shape, coding.exact)
-            symbols = self.coder.decode(data, indexes, form=coding.form)
+            return self.coder.decode(data, indexes, form=form, threads=self.threads)
         except CorruptStream as error:
             if self.chunk.model == "factorized":
                 raise
             raise DesyncError(
                 f"chunk {self.chunk.name} ran out of step: {error}. Where the stream itself is "
-                "whole, its writer computed another scale index (another device or library); "
-                "decode where it was written, or write it again with this runtime"
+                "whole, its writer computed another scale index (another device or library)"
+                f"{tried}; decode where it was written, or write it again with this runtime"
             ) from None
-        return self._steps.latent(symbols, self._mean(means, shape)), symbols
+
+    def _decode_float(
+        self, data: bytes, scales: np.ndarray | None, indexes: np.ndarray, coding: Coding
+    ) -> np.ndarray:
+        """Decode what a float network's scales were coded with, mending indexes in doubt."""
+        assert scales is not None  # `indexes` refuses that
+        doubts = find_doubts(scales, indexes, self._scale_table, self._steps)
+        repair = Repair(self.chunk.name, doubts.places.size)
+        try:
+            symbols = self.coder.decode(data, indexes, form=coding.form)
+        except CorruptStream:
+            model = None
+            if self._neighbours is not None:
+                model = NeighbourModel(self._neighbours, self._scales, indexes)
+            repair, places = mend(repair, self.coder, data, indexes, doubts, model)
+            rows = changed_indexes(indexes, doubts, places or ())
+            tried = (
+                f"; {repair.tries} sets of {repair.doubtful} doubtful indexes were tried in "
+                f"{repair.seconds:.1f} s"
+            )
+            symbols = self._decode(data, rows, coding.form, tried)
+        coding.repairs.append(repair)
+        return symbols
 
     def crc(self, symbols: np.ndarray, start: int) -> int:
         """Go on with the CRC-32 over symbols as little-endian int32."""
@@ -171,6 +218,20 @@ class EntropyModel:
                 f"means of chunk {self.chunk.name} are of the wrong kind: found {means.dtype} "
                 f"{means.shape}, expected float32 {tuple(shape)}; export the bundle again"
             ) from None
+
+
+def _neighbours(bundle: Bundle, chunk: Chunk) -> np.ndarray | None:
+    """Statistics for repairs, where the exporter measured them; refused where they are none."""
+    name = f"{chunk.name}.neighbours"
+    if name not in bundle.tensors:
+        return None
+    found = bundle.tensor(name, "float32", (chunk.channels, 3))
+    if not np.isfinite(found).all() or not (found[:, 2] > 0).all():
+        raise BundleError(
+            f"entropy tensor {name} is wrong: found values that are no numbers or variances, "
+            "expected finite ones above 0; export the bundle again"
+        )
+    return found
 
 
 def _least_bits(cdf: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ import numpy as np
 
 from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
+from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, StreamError
 from latentsr.manifest import Route
 from latentsr.pipeline import image_steps
@@ -50,6 +51,7 @@ class Run:
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
     symbol_crc: int = 0
+    repairs: list[Repair] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline)
 
     @property
