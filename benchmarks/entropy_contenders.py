@@ -28,6 +28,8 @@ class Contender:
     slow = False
     ways: tuple[str, ...] = ("encode", "decode")
     same_bytes_as: str | None = None
+    threads = 1
+    skip = 0
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -42,8 +42,9 @@ class Latent:
 class LatentSet:
     """A ring of latents with the distributions they are coded with.
 
-    `scales` holds the standard deviation of each table row. `rate` is filled where all chunks of
-    whole pictures were recorded: {chunk: (tables, latents)}.
+    `scales` holds the standard deviation of each table row, `chunks` what belongs to whole
+    pictures, y among it: {chunk: (tables, latents)}. `threads`: two of them are measured too.
+    `skip`: rows below it are left out by one more coder.
     """
 
     name: str
@@ -54,6 +55,18 @@ class LatentSet:
     threads: bool = False
     skip: int = 0
     chunks: dict[str, tuple[Tables, list[Latent]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = {latent.symbols.size for latent in self.ring}
+        if len(sizes) != 1:
+            raise SystemExit(
+                f"{self.name}: found latents of {sorted(sizes)} symbols, expected one size"
+            )
+
+    @property
+    def symbols(self) -> int:
+        """Symbols of one latent; all have as many."""
+        return self.ring[0].symbols.size
 
 
 def ideal_bits(tables: Tables, latents: list[Latent]) -> float:
@@ -87,7 +100,7 @@ def synthetic(
         symbols = np.rint(values).astype(np.int32)
         ring.append(Latent(symbols, indexes, values.astype(np.float32)))
     mix = "rows all alike" if mean_row is None else f"rows exponential, mean {mean_row}"
-    about = f"synthetic Gaussian, {mix}; {RING} latents of {count} symbols"
+    about = f"synthetic Gaussian, {mix}"
     return LatentSet(name, about, tables, SCALES, ring, threads, skip)
 
 
@@ -98,7 +111,7 @@ def kodak(folder: Path, bundle: str) -> LatentSet:
         found = record(codec, pictures)
         tables = {name: model.coder.tables for name, model in codec.machine.entropy.items()}
         ring = found["y"]
-        about = f"y of {len(ring)} pictures reduced by 4, {ring[0].symbols.size} symbols each"
+        about = f"y of {len(ring)} pictures reduced by 4"
         chunks = {name: (tables[name], found[name]) for name in found}
         return LatentSet("kodak/4", about, tables["y"], _scales(codec), ring, chunks=chunks)
 
@@ -111,13 +124,12 @@ def photographs(folder: Path, bundle: str) -> LatentSet:
     """
     with latentsr.load(bundle) as codec:
         crops = [c for p in expand([str(folder)], PICTURES) for c in _crops(to_rgb8(p))]
+        if len(crops) < 2:
+            raise SystemExit(f"{folder}: found {len(crops)} crops of 1080p, expected 2 or more")
         found = record(codec, crops)["y"]
         half = len(found) // 2
         ring = [_join(found[i], found[i + half]) for i in range(min(half, RING))]
-        about = (
-            f"y of 1080p crops of photographs, two crops to a latent; {len(ring)} latents of "
-            f"{ring[0].symbols.size} symbols"
-        )
+        about = f"y of {2 * len(ring)} crops of photographs, two to a latent"
         tables = codec.machine.entropy["y"].coder.tables
         return LatentSet("1080p real", about, tables, _scales(codec), ring, threads=True)
 
