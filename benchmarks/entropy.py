@@ -1,6 +1,7 @@
 """Entropy coding side by side: ours, CompressAI, constriction and torch_ans, in one run.
 
-python benchmarks/entropy.py [--data FOLDER] [--rounds 16] [--only NAME...] [--out FILE]
+python benchmarks/entropy.py [--data FOLDER] [--rounds 16] [--clock wall|cpu] [--only NAME...]
+                             [--out FILE]
 
 Data sets:
   kodak/4         real: y of the Kodak pictures (FOLDER/kodak) reduced by 4, as the demo codes
@@ -33,7 +34,8 @@ out rows 0 to 2 (scales up to 0.141) and zeroes their symbols before the clock s
 escapes. constriction may lie below it, having no tables, and lies above on real latents: their
 tails are heavier than a Gaussian's, and tables give no value less than 2^-16. torch_ans adds its
 own head of 4 bytes. `not_running_percent` is time that other work on the machine took; measure on
-a quiet one.
+a quiet one, or with `--clock cpu`, which counts the time that the calling thread ran and leaves
+two threads out.
 """
 
 from __future__ import annotations
@@ -51,8 +53,10 @@ import torch
 from entropy_contenders import Contender, own
 from entropy_latents import LATENT_1080P, RING, LatentSet, ideal_bits, kodak, photographs, synthetic
 from entropy_measure import (
+    CLOCKS,
     OTHER_MEMORY,
     STATES,
+    Entrant,
     certain_zeros,
     enter,
     measure,
@@ -65,6 +69,7 @@ from machine import describe_machine
 
 HERE = Path(__file__).resolve().parent
 SKIP = 3
+PICTURES_OF = {"kodak/4": "kodak", "1080p real": "large"}
 BUSY_PERCENT = 3.0
 
 
@@ -72,20 +77,22 @@ def builders(given: argparse.Namespace) -> dict[str, Callable[[], LatentSet]]:
     """Data sets by name, made when their turn comes."""
     count = given.symbols
     return {
-        "kodak/4": lambda: kodak(given.data / "kodak", given.bundle),
+        "kodak/4": lambda: kodak(given.data / PICTURES_OF["kodak/4"], given.bundle),
         "0.7": lambda: synthetic("0.7", 8.0, count, skip=SKIP),
         "1.6": lambda: synthetic("1.6", 14.2, count),
         "4.6": lambda: synthetic("4.6", None, count),
         "0.03": lambda: synthetic("0.03", 2.0, count, skip=SKIP),
-        "1080p real": lambda: photographs(given.data / "large", given.bundle),
+        "1080p real": lambda: photographs(given.data / PICTURES_OF["1080p real"], given.bundle),
         "1080p 0.7": lambda: synthetic("1080p 0.7", 8.0, LATENT_1080P, threads=True),
     }
 
 
-def run(latents: LatentSet, rounds: int) -> dict[str, Any]:
-    """All coders on one data set."""
+def enter_all(latents: LatentSet, clock: str) -> tuple[list[Entrant], dict[str, str]]:
+    """All coders with their streams checked, and which of other projects were left out, and why."""
     found, left_out = others(latents)
     contenders: list[Contender] = own(latents) + found
+    if clock == "cpu":
+        contenders = [contender for contender in contenders if contender.threads == 1]
     entrants = []
     for contender in contenders:
         try:
@@ -99,20 +106,26 @@ def run(latents: LatentSet, rounds: int) -> dict[str, Any]:
         base = entrant.contender.same_bytes_as
         if base and entrant.data != by_name[base].data:
             raise SystemExit(f"{latents.name}: bytes of {name} differ from those of {base}")
-    times, elsewhere = measure(entrants, latents, -(-rounds * len(latents.ring) // RING))
-    count = latents.symbols * len(latents.ring)
+    return entrants, left_out
+
+
+def run(latents: LatentSet, rounds: int, clock: str) -> dict[str, Any]:
+    """All coders on one data set."""
+    entrants, left_out = enter_all(latents, clock)
+    times, elsewhere = measure(entrants, latents, -(-rounds * len(latents.ring) // RING), clock)
+    ideal = ideal_bits(latents.tables, latents.ring)
     result: dict[str, Any] = {
         "about": latents.about,
         "symbols": latents.symbols,
         "ring": len(latents.ring),
         "not_running_percent": elsewhere,
-        "ideal_bits_per_symbol": ideal_bits(latents.tables, latents.ring) / count,
+        "ideal_bits_per_symbol": ideal / (latents.symbols * len(latents.ring)),
         "coders": summary(entrants, latents, times),
         "left_out": left_out,
     }
     if latents.chunks:
         result["pictures"] = picture_rates(latents)
-    if latents.threads:
+    if latents.threads and clock == "wall":
         result["two_threads"] = threads(entrants, times)
     if latents.skip:
         result["certain_zeros"] = certain_zeros(entrants, latents)
@@ -143,43 +156,45 @@ def show(name: str, result: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     folder = os.environ.get("LATENTSR_TEST_DATA", HERE.parents[1] / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=folder)
+    parser.add_argument("--data", type=Path, default=Path(folder))
     parser.add_argument("--bundle", default="demo")
     parser.add_argument("--symbols", type=int, default=1 << 20)
     parser.add_argument("--rounds", type=int, default=16, help="for a ring of 8")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="data sets to measure")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "entropy.json")
-    given = parser.parse_args()
-    given.data = Path(given.data)
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
     torch.set_num_threads(1)
     start = time.perf_counter()
     sets: dict[str, Any] = {}
     for name, build in builders(given).items():
         if given.only and name not in given.only:
             continue
-        folder = given.data / {"kodak/4": "kodak", "1080p real": "large"}.get(name, "")
-        if name in ("kodak/4", "1080p real") and not folder.is_dir():
+        folder = given.data / PICTURES_OF.get(name, "")
+        if name in PICTURES_OF and not folder.is_dir():
             print(f"{name}: left out, no folder {folder.name} in the data; see --data")
             continue
-        sets[name] = run(build(), given.rounds)
+        sets[name] = run(build(), given.rounds, given.clock)
         show(name, sets[name])
-    result = {
-        "machine": describe_machine("constriction", "torch_ans"),
-        "settings": {
-            "rounds": given.rounds, "symbols": given.symbols, "ring": RING,
-            "other_memory_bytes": OTHER_MEMORY, "bundle": given.bundle,
-            "torch_ans": [list(how) for how in TORCH_ANS],
-            "seconds": time.perf_counter() - start,
-        },
-        "sets": sets,
+    settings = {
+        "rounds": given.rounds, "clock": given.clock, "symbols": given.symbols, "ring": RING,
+        "other_memory_bytes": OTHER_MEMORY, "bundle": given.bundle,
+        "torch_ans": [list(how) for how in TORCH_ANS], "seconds": time.perf_counter() - start,
     }  # fmt: skip
+    machine = describe_machine("constriction", "torch_ans")
+    result = {"machine": machine, "settings": settings, "sets": sets}
     given.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\n{time.perf_counter() - start:.0f} s; {given.out}")
+    print(f"\n{settings['seconds']:.0f} s; {given.out}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from entropy_contenders import BASE, OURS, Contender, lanes_and_parts
 from entropy_latents import LatentSet, ideal_bits
 
 STATES = ("cold", "hot")
+CLOCKS = ("wall", "cpu")
 SLOW_SYMBOLS = 6 << 20
 LEAST_SLOW_ROUNDS = 3
 OTHER_MEMORY = 64 << 20
@@ -28,15 +29,17 @@ class Entrant:
     streams: list[Any]
     data: list[bytes]
 
-    def call(self, way: str, number: int) -> float:
-        """Seconds of one call on one latent of the ring."""
+    def call(self, way: str, number: int) -> dict[str, float]:
+        """Seconds of one call on one latent of the ring, by both clocks."""
         ready, stream = self.ready[number], self.streams[number]
+        running = time.thread_time()
         start = time.perf_counter()
         if way == "encode":
             self.contender.encode(ready)
         else:
             self.contender.decode(stream, ready)
-        return time.perf_counter() - start
+        wall = time.perf_counter() - start
+        return {"wall": wall, "cpu": time.thread_time() - running}
 
 
 def enter(contender: Contender, latents: LatentSet) -> Entrant:
@@ -61,7 +64,9 @@ def rounds_of(contender: Contender, latents: LatentSet, rounds: int) -> int:
     return min(rounds, max(LEAST_SLOW_ROUNDS, SLOW_SYMBOLS // latents.symbols))
 
 
-def measure(entrants: list[Entrant], latents: LatentSet, rounds: int) -> tuple[Times, float]:
+def measure(
+    entrants: list[Entrant], latents: LatentSet, rounds: int, clock: str
+) -> tuple[Times, float]:
     """Times of all, in turn, each round with another latent for all of them.
 
     The second result is the percentage of the time of all one-thread calls in which the process
@@ -70,7 +75,7 @@ def measure(entrants: list[Entrant], latents: LatentSet, rounds: int) -> tuple[T
     times: Times = {state: {way: {} for way in ("encode", "decode")} for state in STATES}
     other = np.zeros(OTHER_MEMORY, np.uint8)
     size = len(latents.ring)
-    wall = running = 0.0
+    total = dict.fromkeys(CLOCKS, 0.0)
     for turn in range(rounds):
         numbers = {"cold": turn % size, "hot": (turn + size // 2) % size}
         for entrant in entrants:
@@ -81,12 +86,11 @@ def measure(entrants: list[Entrant], latents: LatentSet, rounds: int) -> tuple[T
                 other += 1
                 for state, number in numbers.items():
                     taken = times[state][way].setdefault(contender.name, [])
-                    before = time.process_time()
-                    taken.append(entrant.call(way, number))
+                    seconds = entrant.call(way, number)
+                    taken.append(seconds[clock])
                     if contender.threads == 1:
-                        running += time.process_time() - before
-                        wall += taken[-1]
-    return times, max(0.0, 100 * (1 - running / wall))
+                        total = {name: total[name] + seconds[name] for name in CLOCKS}
+    return times, max(0.0, 100 * (1 - total["cpu"] / total["wall"]))
 
 
 def ratio(times: dict[str, list[float]], base: str, name: str) -> float:
