@@ -1,15 +1,41 @@
-"""Entropy coding side by side: CompressAI's Python path, its C++ coder, and our two forms.
+"""Entropy coding side by side: ours, CompressAI, constriction and torch_ans, in one run.
 
-python benchmarks/entropy.py [--symbols 1048576] [--rounds 15] [--out results.json]
+python benchmarks/entropy.py [--data FOLDER] [--rounds 16] [--clock wall|cpu] [--only NAME...]
+                             [--out FILE]
 
-Synthetic latents: Gaussian symbols over 64 scales from 0.11 to 256, the mix of scales set so that
-the ideal code length is about 0.7, 1.6 or 4.6 bits a symbol. All coders use CompressAI's own
-tables. Each round runs every coder twice, so that a slow moment of the machine meets all of them:
-once after 64 MiB of other memory were touched, as networks do between two pictures (`cold`), and
-once more at once (`hot`). Figures are medians over the rounds. `compressai` is
-GaussianConditional.compress/decompress with tensors at both ends, `compressai_ans` the call into
-its C++ coder with lists made beforehand; ours have arrays at both ends. CompressAI's two run in
-the first rounds only. One thread.
+Data sets:
+  kodak/4         real: y of the Kodak pictures (FOLDER/kodak) reduced by 4, as the demo codes
+                  them, 9,216 symbols a picture; bytes of y and z together, coded apart, so that
+                  heads and flushes count
+  0.7 1.6 4.6     synthetic: 1 M Gaussian symbols with 64 scales from 0.11 to 256, the mix of
+                  scales set for about so many bits a symbol
+  0.03            the same at a very low rate, where `skip` leaves most symbols out
+  1080p real      the demo's y of 1080p crops of photographs (FOLDER/large), two crops to a
+                  latent of 192 channels: 120 x 68 x 192 symbols; one and two threads
+  1080p 0.7       synthetic of that size; one and two threads
+FOLDER is LATENTSR_TEST_DATA where that is set. Sets whose pictures are not there are left out.
+
+Method. Every call gets another stream than the one before: a set is a ring of 8 latents (24
+pictures of kodak/4), because on the very same stream again and again the branch predictor learns
+the symbols, and a coder seems up to 50 % faster than it is. Each round runs every coder twice: once
+after 64 MiB of other memory were touched, as networks do between two pictures (`cold`), and at
+once again on another stream (`hot`: code and tables in cache, the latent itself not). All coders
+meet the same latents in the same round, and every set goes as many laps round its ring. Speeds are
+medians over the rounds (the JSON has the fastest round too); ratios are medians of the ratios
+within rounds. Slow coders (CompressAI, constriction) take part in the first rounds only. Every
+round trip is checked, and `compressai` streams must equal CompressAI's bytes. Results are allocated
+within the timed call, by all. One thread, unless the name says two.
+
+Contenders: CompressAI (GaussianConditional.compress and decompress, tensors at both ends),
+CompressAI ans (its C++ calls alone, lists made beforehand), ours (arrays at both ends; `lanes` is
+decoded with each instruction set that runs here), and those of `entropy_others`. `skip 3` leaves
+out rows 0 to 2 (scales up to 0.141) and zeroes their symbols before the clock starts.
+`over_ideal_percent` is against the code length by CompressAI's 16-bit tables without the values of
+escapes. constriction may lie below it, having no tables, and lies above on real latents: their
+tails are heavier than a Gaussian's, and tables give no value less than 2^-16. torch_ans adds its
+own head of 4 bytes. `not_running_percent` is time that other work on the machine took; measure on
+a quiet one, or with `--clock cpu`, which counts the time that the calling thread ran and leaves
+two threads out.
 """
 
 from __future__ import annotations
@@ -17,173 +43,158 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from compressai import ans
-from compressai.entropy_models import GaussianConditional
+from entropy_contenders import Contender, own
+from entropy_latents import LATENT_1080P, RING, LatentSet, ideal_bits, kodak, photographs, synthetic
+from entropy_measure import (
+    CLOCKS,
+    OTHER_MEMORY,
+    STATES,
+    Entrant,
+    certain_zeros,
+    enter,
+    measure,
+    summary,
+    threads,
+)
+from entropy_others import TORCH_ANS, others
+from entropy_rate import picture_rates
 from machine import describe_machine
-from numpy.typing import NDArray
 
-from latentsr.entropy import Coder, Tables, isa
-
-SCALES = np.exp(np.linspace(np.log(0.11), np.log(256), 64)).astype(np.float32)
-MEAN_ROW = {"0.7": 8.0, "1.6": 14.2, "4.6": None}
-SLOW_ROUNDS = 3
+HERE = Path(__file__).resolve().parent
+SKIP = 3
+PICTURES_OF = {"kodak/4": "kodak", "1080p real": "large"}
+BUSY_PERCENT = 3.0
 
 
-def latents(
-    rng: np.random.Generator, mean_row: float | None, count: int
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Symbols and rows: exponentially distributed rows, or all rows alike for None."""
-    rows = rng.integers(0, 64, count) if mean_row is None else rng.exponential(mean_row, count)
-    indexes = np.minimum(rows, 63).astype(np.uint8)
-    symbols = np.rint(rng.normal(0, SCALES[indexes]))
-    return symbols.astype(np.int32), indexes
-
-
-def ideal_bits(tables: Tables, symbols: NDArray[np.int32], indexes: NDArray[np.uint8]) -> float:
-    """Code length by the tables' probabilities; escaped values cost what their slot costs."""
-    value = symbols - tables.offset[indexes]
-    escape = tables.length[indexes] - 2
-    slot = np.where((value >= 0) & (value < escape), value, escape)
-    sizes = tables.cdf[indexes, slot + 1] - tables.cdf[indexes, slot]
-    return float(np.sum(16 - np.log2(sizes)))
-
-
-def coder_for(tables: Tables, name: str) -> Coder:
-    """A coder bound to one instruction set."""
-    before = os.environ.get(isa.VARIABLE)
-    os.environ[isa.VARIABLE] = name
-    coder = Coder(tables)
-    coder.decode(coder.encode(np.zeros(1, np.int32), np.zeros(1, np.uint8), "lanes"),
-                 np.zeros(1, np.uint8), "lanes")  # fmt: skip
-    if before is None:
-        del os.environ[isa.VARIABLE]
-    else:
-        os.environ[isa.VARIABLE] = before
-    return coder
-
-
-def theirs(
-    model: Any, tables: Tables, symbols: NDArray[np.int32], indexes: NDArray[np.uint8]
-) -> tuple[dict[str, Callable[[], object]], bytes]:
-    """Calls of CompressAI's two levels, and its stream."""
-    y = torch.from_numpy(symbols).float().reshape(1, 1, 1, -1)
-    rows = torch.from_numpy(indexes).int().reshape(1, 1, 1, -1)
-    strings = model.compress(y, rows)
-    cdf = (tables.cdf.tolist(), tables.length.tolist(), tables.offset.tolist())
-    flat, at = symbols.tolist(), indexes.tolist()
-    calls: dict[str, Callable[[], object]] = {
-        "compressai encode": lambda: model.compress(y, rows),
-        "compressai decode": lambda: model.decompress(strings, rows),
-        "compressai_ans encode": lambda: ans.RansEncoder().encode_with_indexes(flat, at, *cdf),
-        "compressai_ans decode": lambda: ans.RansDecoder().decode_with_indexes(
-            strings[0], at, *cdf
-        ),
-    }
-    return calls, strings[0]
-
-
-def ours(
-    tables: Tables, symbols: NDArray[np.int32], indexes: NDArray[np.uint8]
-) -> tuple[dict[str, Callable[[], object]], dict[str, bytes]]:
-    """Calls of our two forms, the lanes form for each instruction set, and the streams."""
-    plain = Coder(tables)
-    streams = {form: plain.encode(symbols, indexes, form) for form in ("compressai", "lanes")}
-    out = np.empty(symbols.shape, np.int32)
-    calls: dict[str, Callable[[], object]] = {
-        "form_compressai encode": lambda: plain.encode(symbols, indexes, "compressai"),
-        "form_compressai decode": lambda: plain.decode(
-            streams["compressai"], indexes, "compressai", out=out
-        ),
-        "form_lanes encode": lambda: plain.encode(symbols, indexes, "lanes"),
-    }
-    for name in isa.supported():
-        coder = coder_for(tables, name)
-        decoded = coder.decode(streams["lanes"], indexes, "lanes")
-        if not np.array_equal(decoded, symbols):
-            raise SystemExit(f"lanes with {name}: decoded symbols differ")
-        calls[f"form_lanes_{name} decode"] = lambda c=coder: c.decode(
-            streams["lanes"], indexes, "lanes", out=out
-        )
-    return calls, streams
-
-
-def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
-    """Median seconds of each call, cold and hot."""
-    times: dict[str, dict[str, list[float]]] = {
-        state: {name: [] for name in calls} for state in ("cold", "hot")
-    }
-    other = np.zeros(64 << 20, np.uint8)
-    for turn in range(rounds):
-        for name, call in calls.items():
-            if turn >= SLOW_ROUNDS and name.startswith("compressai"):
-                continue
-            other += 1
-            for state in ("cold", "hot"):
-                start = time.perf_counter()
-                call()
-                times[state][name].append(time.perf_counter() - start)
+def builders(given: argparse.Namespace) -> dict[str, Callable[[], LatentSet]]:
+    """Data sets by name, made when their turn comes."""
+    count = given.symbols
     return {
-        state: {name: float(np.median(found)) for name, found in times[state].items()}
-        for state in times
+        "kodak/4": lambda: kodak(given.data / PICTURES_OF["kodak/4"], given.bundle),
+        "0.7": lambda: synthetic("0.7", 8.0, count, skip=SKIP),
+        "1.6": lambda: synthetic("1.6", 14.2, count),
+        "4.6": lambda: synthetic("4.6", None, count),
+        "0.03": lambda: synthetic("0.03", 2.0, count, skip=SKIP),
+        "1080p real": lambda: photographs(given.data / PICTURES_OF["1080p real"], given.bundle),
+        "1080p 0.7": lambda: synthetic("1080p 0.7", 8.0, LATENT_1080P, threads=True),
     }
 
 
-def run(model: Any, tables: Tables, mean_row: float | None, given: Any) -> dict[str, Any]:
-    """All coders on one mix of scales."""
-    symbols, indexes = latents(np.random.default_rng(1), mean_row, given.symbols)
-    calls, their_stream = theirs(model, tables, symbols, indexes)
-    our_calls, streams = ours(tables, symbols, indexes)
-    if streams["compressai"] != their_stream:
-        raise SystemExit("compressai form: bytes differ from CompressAI's")
-    ideal = ideal_bits(tables, symbols, indexes)
-    measured = measure(calls | our_calls, given.rounds)
-    speeds = {}
-    for state, seconds in measured.items():
-        base = {way: seconds[f"compressai {way}"] for way in ("encode", "decode")}
-        speeds[state] = {
-            "msym_per_s": {name: symbols.size / s / 1e6 for name, s in seconds.items()},
-            "times_compressai": {name: base[name.split()[1]] / s for name, s in seconds.items()},
-        }
-    return {
-        "ideal_bits_per_symbol": ideal / symbols.size,
-        "bits_over_ideal_percent": {
-            form: 100 * (8 * len(data) / ideal - 1) for form, data in streams.items()
-        },
-        **speeds,
+def enter_all(latents: LatentSet, clock: str) -> tuple[list[Entrant], dict[str, str]]:
+    """All coders with their streams checked, and which of other projects were left out, and why."""
+    found, left_out = others(latents)
+    contenders: list[Contender] = own(latents) + found
+    if clock == "cpu":
+        contenders = [contender for contender in contenders if contender.threads == 1]
+    entrants = []
+    for contender in contenders:
+        try:
+            entrants.append(enter(contender, latents))
+        except Exception as error:
+            if contender not in found:
+                raise
+            left_out[contender.name] = f"{type(error).__name__}: {error}"
+    by_name = {entrant.contender.name: entrant for entrant in entrants}
+    for name, entrant in by_name.items():
+        base = entrant.contender.same_bytes_as
+        if base and entrant.data != by_name[base].data:
+            raise SystemExit(f"{latents.name}: bytes of {name} differ from those of {base}")
+    return entrants, left_out
+
+
+def run(latents: LatentSet, rounds: int, clock: str) -> dict[str, Any]:
+    """All coders on one data set."""
+    entrants, left_out = enter_all(latents, clock)
+    times, elsewhere = measure(entrants, latents, -(-rounds * len(latents.ring) // RING), clock)
+    ideal = ideal_bits(latents.tables, latents.ring)
+    result: dict[str, Any] = {
+        "about": latents.about,
+        "symbols": latents.symbols,
+        "ring": len(latents.ring),
+        "not_running_percent": elsewhere,
+        "ideal_bits_per_symbol": ideal / (latents.symbols * len(latents.ring)),
+        "coders": summary(entrants, latents, times),
+        "left_out": left_out,
     }
+    if latents.chunks:
+        result["pictures"] = picture_rates(latents)
+    if latents.threads and clock == "wall":
+        result["two_threads"] = threads(entrants, times)
+    if latents.skip:
+        result["certain_zeros"] = certain_zeros(entrants, latents)
+    return result
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    """One data set as a table."""
+    print(
+        f"\n{name}: {result['about']}; {result['ring']} latents of {result['symbols']} symbols, "
+        f"ideal {result['ideal_bits_per_symbol']:.3f} bit/symbol"
+    )
+    columns = [f"{way}_{state}" for way in ("encode", "decode") for state in STATES]
+    heads = "".join(f"{column.replace('_', ' '):>20}" for column in columns)
+    print(f"{'Msym/s (times CompressAI)':38}{'over ideal':>11}{heads}")
+    for coder, entry in result["coders"].items():
+        cells = ""
+        for column in columns:
+            found = entry.get(column)
+            text = f"{found['msym_per_s']:.1f} (x{found['times_compressai']:.1f})" if found else "-"
+            cells += f"{text:>20}"
+        print(f"{coder:38}{entry['over_ideal_percent']:>+10.3f}%{cells}")
+    for key in ("pictures", "two_threads", "certain_zeros", "left_out"):
+        if result.get(key):
+            print(f"{key}: {json.dumps(result[key])}")
+    if result["not_running_percent"] > BUSY_PERCENT:
+        print(f"the machine was busy: {result['not_running_percent']:.0f} % of the time was lost")
+    sys.stdout.flush()
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    folder = os.environ.get("LATENTSR_TEST_DATA", HERE.parents[1] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(folder))
+    parser.add_argument("--bundle", default="demo")
+    parser.add_argument("--symbols", type=int, default=1 << 20)
+    parser.add_argument("--rounds", type=int, default=16, help="for a ring of 8")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="data sets to measure")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "entropy.json")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--symbols", type=int, default=1 << 20)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    given = arguments()
     torch.set_num_threads(1)
-    model = GaussianConditional(SCALES.tolist())
-    model.update()
-    tables = Tables(model.quantized_cdf.numpy(), model.cdf_length.numpy(), model.offset.numpy())
-    result: dict[str, Any] = {
-        "machine": describe_machine(), "symbols": given.symbols, "rounds": given.rounds,
-        "rates": {},
+    start = time.perf_counter()
+    sets: dict[str, Any] = {}
+    for name, build in builders(given).items():
+        if given.only and name not in given.only:
+            continue
+        folder = given.data / PICTURES_OF.get(name, "")
+        if name in PICTURES_OF and not folder.is_dir():
+            print(f"{name}: left out, no folder {folder.name} in the data; see --data")
+            continue
+        sets[name] = run(build(), given.rounds, given.clock)
+        show(name, sets[name])
+    settings = {
+        "rounds": given.rounds, "clock": given.clock, "symbols": given.symbols, "ring": RING,
+        "other_memory_bytes": OTHER_MEMORY, "bundle": given.bundle,
+        "torch_ans": [list(how) for how in TORCH_ANS], "seconds": time.perf_counter() - start,
     }  # fmt: skip
-    for rate, mean_row in MEAN_ROW.items():
-        found = run(model, tables, mean_row, given)
-        result["rates"][rate] = found
-        print(rate, f"{found['ideal_bits_per_symbol']:.3f}", found["bits_over_ideal_percent"])
-        for name in found["hot"]["msym_per_s"]:
-            figures = [found[s][k][name] for s in ("cold", "hot") for k in found[s]]
-            print("  {:28} cold {:6.1f} Msym/s ×{:5.1f}   hot {:6.1f} Msym/s ×{:5.1f}".format(
-                name, *figures))  # fmt: skip
-    if given.out:
-        given.out.write_text(json.dumps(result, indent=1) + "\n")
+    machine = describe_machine("constriction", "torch_ans")
+    result = {"machine": machine, "settings": settings, "sets": sets}
+    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"\n{settings['seconds']:.0f} s; {given.out}")
 
 
 if __name__ == "__main__":

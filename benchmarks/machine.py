@@ -10,15 +10,15 @@ from pathlib import Path
 PACKAGES = ("latentsr", "numpy", "onnxruntime", "torch", "compressai")
 
 
-def describe_machine() -> dict[str, object]:
-    """Processor, cores, system and package versions."""
+def describe_machine(*more: str) -> dict[str, object]:
+    """Processor, cores, system and versions of packages, `more` among them."""
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
     versions = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

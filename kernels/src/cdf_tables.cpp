@@ -12,7 +12,7 @@ constexpr int kWidest = 10;
 constexpr int kNarrowest = 4;
 // Share of a row's states that may need a third slot, as a divisor. Measured (see
 // benchmarks/entropy.py): a smaller share costs more in the cache than it saves in searches.
-constexpr std::uint64_t kStatesPerSearch = 8;
+constexpr std::uint64_t kStatesPerSearch = 16;
 // Buckets (8 bytes) that all rows together may have before new rows get wide ones only. Tables
 // with a row for each symbol, as mixture models make them, would otherwise fill the memory.
 constexpr std::size_t kBucketBudget = std::size_t{1} << 18;

@@ -74,7 +74,8 @@ enum class Stop { end, escape, truncated };
 //
 // Dense streams, of many bits a symbol, are read without branches that depend on those bits, and
 // need a word for each symbol to be left, taken or not. In sparse ones the branches are foreseen
-// nearly always, and cost less than what would replace them.
+// nearly always, and cost less than the moves that would replace them: the
+// one is a quarter slower at 0.7 bit a symbol, the other at 4.6.
 template <bool kDense, class Index>
 Stop take_slots(const CdfTables& tables, const Index* indexes, std::size_t& at, std::size_t end,
                 std::int32_t* out, Walk& kept) {
@@ -160,12 +161,12 @@ Result take_escaped(Walk& walk, const CdfScan& scan, std::int32_t& symbol) {
 
 // Symbols at..end, whose indexes are good.
 template <class Index>
-Result take_symbols(const CdfTables& tables, const Index* indexes, std::size_t at,
+Result take_symbols(const CdfTables& tables, bool dense, const Index* indexes, std::size_t at,
                     std::size_t end, std::int32_t* out, Walk& walk) {
   while (at < end) {
     const std::size_t sure = std::min(end - at, walk.words_left());
     Stop stop;
-    if (sure * kDenseSymbols > end - at) {
+    if (dense && sure > 0) {
       stop = take_slots<true>(tables, indexes, at, at + sure, out, walk);
     } else {
       stop = take_slots<false>(tables, indexes, at, end, out, walk);
@@ -233,7 +234,8 @@ Result read_compressai(const CdfTables& tables, const std::uint8_t* data, std::s
   for (std::size_t at = 0; at < count;) {
     const std::size_t end = std::min(count, at + kBlock);
     const std::size_t good = good_until(indexes, at, end, tables.scans.size());
-    Result result = take_symbols(tables, indexes, at, good, out, walk);
+    const bool dense = walk.words_left() > (count - at) / kDenseSymbols;
+    Result result = take_symbols(tables, dense, indexes, at, good, out, walk);
     if (result.status == Status::truncated) {
       result.detail = static_cast<std::int64_t>(size);
     }
