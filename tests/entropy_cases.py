@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentsr.entropy import Tables
+from latentsr.entropy import Coder, Tables
 
 TOTAL = 1 << 16
+
+
+class CompressaiCoder(Coder):
+    """A coder of the `compressai` form, without saying so in each call."""
+
+    def encode(
+        self, symbols: Any, indexes: Any, form: str = "compressai", threads: int = 1,
+        parts: int | None = None,
+    ) -> bytes:  # fmt: skip
+        return super().encode(symbols, indexes, form, threads, parts)
+
+    def decode(
+        self, data: Any, indexes: Any, form: str = "compressai", threads: int = 1, out: Any = None
+    ) -> NDArray[np.int32]:
+        return super().decode(data, indexes, form, threads, out)
 
 
 def tables_from_rows(rows: list[list[int]], offset: list[int]) -> Tables:

@@ -53,7 +53,7 @@ Result read_layout(const std::uint8_t* data, std::size_t size, std::size_t count
   const std::size_t each = symbols_per_part(count, parts);
   const std::uint8_t* at = data + 1;
   const std::uint8_t* end = data + size;
-  std::size_t claimed = 0;
+  std::uint64_t claimed = 0;
   for (unsigned p = 0; p < parts; ++p) {
     std::uint64_t length = 0;
     if (p + 1 < parts && take_varint(at, end, length) == 0) {
@@ -62,13 +62,13 @@ Result read_layout(const std::uint8_t* data, std::size_t size, std::size_t count
     const std::size_t first = std::min(p * each, count);
     layout.parts.push_back({nullptr, static_cast<std::size_t>(length), first,
                             std::min(each, count - first)});
-    claimed += static_cast<std::size_t>(length);  // 255 lengths below 2^35: no overflow
+    claimed += length;  // 255 lengths below 2^35: no overflow
   }
   auto left = static_cast<std::size_t>(end - at);
   if (claimed > left) {
     return {Status::truncated, 0, bytes};
   }
-  layout.parts.back().size = left - claimed;
+  layout.parts.back().size = left - static_cast<std::size_t>(claimed);
   for (LanePart& part : layout.parts) {
     part.data = at;
     at += part.size;

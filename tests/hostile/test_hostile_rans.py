@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from entropy_cases import draw, gaussian_tables, random_tables
-from latentsr.entropy import Coder, PieceDecoder, Position, reference
+from entropy_cases import CompressaiCoder, draw, gaussian_tables, random_tables
+from latentsr.entropy import PieceDecoder, Position, reference
 from latentsr.errors import CorruptStream
 
 ROUNDS = int(os.environ.get("LATENTSR_HOSTILE_ROUNDS", "1500"))
@@ -44,14 +44,14 @@ def extreme(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
     return rng.bytes(7) + b"\x7f" + word * int(rng.integers(0, 60))
 
 
-def cases(rng: np.random.Generator) -> list[tuple[Coder, np.ndarray, bytes]]:
+def cases(rng: np.random.Generator) -> list[tuple[CompressaiCoder, np.ndarray, bytes]]:
     """Coders of all kinds of tables with a stream each, some of them mostly escapes."""
     made = []
     for number in range(12):
         tables = gaussian_tables() if number % 3 == 0 else random_tables(rng)
         outside = (0.0, 0.1, 1.0)[number // 3 % 3]
         symbols, indexes = draw(rng, tables, int(rng.integers(1, 80)), outside, 2**31)
-        coder = Coder(tables)
+        coder = CompressaiCoder(tables)
         made.append((coder, indexes, coder.encode(symbols, indexes)))
     return made
 
@@ -104,7 +104,7 @@ def test_few_single_flips_pass_unnoticed():
     rng = np.random.default_rng(13)
     tables = gaussian_tables()
     symbols, indexes = draw(rng, tables, 3_000, outside=0.001, reach=1 << 10)
-    coder = Coder(tables)
+    coder = CompressaiCoder(tables)
     stream = coder.encode(symbols, indexes)
     passed = 0
     for bit in range(8 * len(stream)):
@@ -124,7 +124,7 @@ def test_wrong_indexes_are_noticed():
     rng = np.random.default_rng(14)
     tables = gaussian_tables()
     symbols, indexes = draw(rng, tables, 1_000, outside=0)
-    coder = Coder(tables)
+    coder = CompressaiCoder(tables)
     stream = coder.encode(symbols, indexes)
     noticed = 0
     for place in range(indexes.size):

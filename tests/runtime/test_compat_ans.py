@@ -7,9 +7,9 @@ import gc
 import numpy as np
 import pytest
 
-from entropy_cases import draw, gaussian_tables, random_tables, tables_from_rows
+from entropy_cases import CompressaiCoder, draw, gaussian_tables, random_tables, tables_from_rows
 from latentsr.compat import ans, table_cache
-from latentsr.entropy import Coder, Tables
+from latentsr.entropy import Tables
 from latentsr.errors import CorruptStream, UsageError
 
 REACH = 1 << 27
@@ -67,7 +67,7 @@ def test_equal_to_compressai(seed: int):
 def test_symbols_come_back_as_they_were_asked_for():
     tables = gaussian_tables(8)
     symbols, indexes = draw(np.random.default_rng(0), tables, 24)
-    stream = Coder(tables).encode(symbols, indexes)
+    stream = CompressaiCoder(tables).encode(symbols, indexes)
     decoder = ans.RansDecoder()
     listed = decoder.decode_with_indexes(stream, indexes.tolist(), *lists(tables))
     assert isinstance(listed, list)
@@ -84,7 +84,7 @@ def test_what_has_array_is_an_array():
     symbols, indexes = draw(np.random.default_rng(1), tables, 30)
     given = [torch.from_numpy(x.copy()) for x in (symbols, indexes.astype(int), *arrays(tables))]
     stream = ans.RansEncoder().encode_with_indexes(*given)
-    assert stream == Coder(tables).encode(symbols, indexes)
+    assert stream == CompressaiCoder(tables).encode(symbols, indexes)
     assert np.array_equal(ans.RansDecoder().decode_with_indexes(stream, *given[1:]), symbols)
 
 
@@ -166,7 +166,7 @@ def test_a_list_changed_in_place_is_another_table():
                 encoder.encode_with_indexes(symbols, indexes, cdf, length, offset)
         else:
             rows = [row[:count] for row, count in zip(cdf, length, strict=True)]
-            expected = Coder(tables_from_rows(rows, offset)).encode(symbols, indexes)
+            expected = CompressaiCoder(tables_from_rows(rows, offset)).encode(symbols, indexes)
             found = encoder.encode_with_indexes(symbols, indexes, cdf, length, offset)
             assert found == expected != first
         values[place] += 1
@@ -183,7 +183,7 @@ def test_addresses_used_again_are_no_tables():
         encoder = ans.BufferedRansEncoder()
         encoder.encode_with_indexes(symbols.tolist(), indexes.tolist(), *given)
         stream = encoder.flush()
-        assert stream == Coder(tables).encode(symbols, indexes)
+        assert stream == CompressaiCoder(tables).encode(symbols, indexes)
         del given
         gc.collect(0)
 

@@ -1,4 +1,4 @@
-"""Coder and reference agree to the byte, and the coder checks its arguments."""
+"""CompressaiCoder and reference agree to the byte, and the coder checks its arguments."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from entropy_cases import TOTAL, draw, gaussian_tables, random_tables, tables_from_rows
-from latentsr.entropy import Coder, Tables, reference, scale_indexes
+from entropy_cases import (
+    TOTAL,
+    CompressaiCoder,
+    draw,
+    gaussian_tables,
+    random_tables,
+    tables_from_rows,
+)
+from latentsr.entropy import Tables, reference, scale_indexes
 from latentsr.errors import BundleError, CorruptStream, StreamError, UsageError
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "rans_compressai.json").read_text())
@@ -27,9 +34,9 @@ def test_golden_streams(case: dict):
     symbols = np.array(case["symbols"], np.int32)
     indexes = np.array(case["indexes"], np.uint8)
     stream = bytes.fromhex(case["stream"])
-    assert Coder(tables).encode(symbols, indexes) == stream
+    assert CompressaiCoder(tables).encode(symbols, indexes) == stream
     assert reference.encode(tables, case["symbols"], case["indexes"]) == stream
-    assert Coder(tables).decode(stream, indexes).tolist() == case["symbols"]
+    assert CompressaiCoder(tables).decode(stream, indexes).tolist() == case["symbols"]
     assert reference.decode(tables, stream, case["indexes"]) == case["symbols"]
 
 
@@ -41,16 +48,16 @@ def test_reference_agrees_on_random_tables(seed: int):
     symbols, indexes = draw(
         rng, tables, count, outside=float(rng.choice([0, 0.05, 1])), reach=2**31
     )
-    stream = Coder(tables).encode(symbols, indexes)
+    stream = CompressaiCoder(tables).encode(symbols, indexes)
     assert stream == reference.encode(tables, symbols.tolist(), indexes.tolist())
-    assert np.array_equal(Coder(tables).decode(stream, indexes), symbols)
+    assert np.array_equal(CompressaiCoder(tables).decode(stream, indexes), symbols)
     assert reference.decode(tables, stream, indexes.tolist()) == symbols.tolist()
 
 
 def test_every_int32_at_both_ends_of_the_offset():
     ends = np.array([-(2**31), 2**31 - 1, 0, -1], np.int32)
     for offset in (-(2**24), 2**24):
-        coder = Coder(tables_from_rows([[0, 40000, 65536]], [offset]))
+        coder = CompressaiCoder(tables_from_rows([[0, 40000, 65536]], [offset]))
         indexes = np.zeros(4, np.uint8)
         stream = coder.encode(ends, indexes)
         assert stream == reference.encode(coder.tables, ends.tolist(), indexes.tolist())
@@ -58,7 +65,7 @@ def test_every_int32_at_both_ends_of_the_offset():
 
 
 def test_longest_row_of_65536_slots():
-    coder = Coder(tables_from_rows([list(range(65537))], [-32768]))
+    coder = CompressaiCoder(tables_from_rows([list(range(65537))], [-32768]))
     symbols = np.arange(-32770, 32770, dtype=np.int32)
     indexes = np.zeros(symbols.shape, np.uint8)
     assert np.array_equal(coder.decode(coder.encode(symbols, indexes), indexes), symbols)
@@ -77,16 +84,16 @@ def test_dense_and_sparse_streams(slots: int, count: int):
     symbols = np.random.default_rng(slots).integers(0, slots - 1, count).astype(np.int32)
     symbols[count // 2 :: 3] = 0
     indexes = np.zeros(count, np.uint8)
-    stream = Coder(tables).encode(symbols, indexes)
+    stream = CompressaiCoder(tables).encode(symbols, indexes)
     assert stream == reference.encode(tables, symbols.tolist(), indexes.tolist())
-    assert np.array_equal(Coder(tables).decode(stream, indexes), symbols)
+    assert np.array_equal(CompressaiCoder(tables).decode(stream, indexes), symbols)
 
 
 @pytest.mark.parametrize("place", [0, 4095, 4096, 4097, 9_999])
 def test_first_of_several_faults_is_reported(gaussians: Tables, place: int):
     """Indexes are checked in blocks ahead of the symbols; which fault is named stays the same."""
     symbols, indexes = draw(np.random.default_rng(6), gaussians, 10_000, outside=0.01)
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     stream = coder.encode(symbols, indexes)
     good, indexes = indexes, indexes.astype(np.int32)
     indexes[place:] = -5
@@ -101,12 +108,12 @@ def test_size_is_close_to_the_ideal_code_length(gaussians: Tables):
     value = symbols - gaussians.offset[indexes]
     sizes = gaussians.cdf[indexes, value + 1] - gaussians.cdf[indexes, value]
     ideal = float(np.sum(16 - np.log2(sizes))) / 8
-    assert ideal < len(Coder(gaussians).encode(symbols, indexes)) < ideal * 1.0001 + 12
+    assert ideal < len(CompressaiCoder(gaussians).encode(symbols, indexes)) < ideal * 1.0001 + 12
 
 
 def test_shapes_and_index_types(gaussians: Tables):
     symbols, indexes = draw(np.random.default_rng(1), gaussians, 60)
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     stream = coder.encode(symbols, indexes)
     for kind in (np.uint8, np.int16, np.int32, np.int64, np.uint64):
         shaped = indexes.astype(kind).reshape(3, 4, 5)
@@ -122,7 +129,7 @@ def test_shapes_and_index_types(gaussians: Tables):
 
 def test_data_may_be_any_buffer_at_any_address(gaussians: Tables):
     symbols, indexes = draw(np.random.default_rng(2), gaussians, 500)
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     stream = coder.encode(symbols, indexes)
     for lead in range(4):
         view = memoryview(b"x" * lead + stream)[lead:]
@@ -132,7 +139,7 @@ def test_data_may_be_any_buffer_at_any_address(gaussians: Tables):
 
 def test_out_is_filled_and_returned(gaussians: Tables):
     symbols, indexes = draw(np.random.default_rng(3), gaussians, 24)
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     stream = coder.encode(symbols, indexes)
     out = np.zeros((4, 6), np.int32)
     assert coder.decode(stream, indexes.reshape(4, 6), out=out) is out
@@ -146,7 +153,7 @@ def test_out_is_filled_and_returned(gaussians: Tables):
 
 
 def test_wrong_arguments_are_explained(gaussians: Tables):
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     two = np.zeros(2, np.uint8)
     with pytest.raises(UsageError, match="found 'ranges', expected one of compressai, lanes"):
         coder.encode(two, two, form="ranges")
@@ -165,12 +172,12 @@ def test_wrong_arguments_are_explained(gaussians: Tables):
     with pytest.raises(UsageError, match="element 0: found -1, expected 0 to 63"):
         coder.decode(coder.encode(two, two), np.array([-1, 0]))
     with pytest.raises(UsageError, match="precision 2, expected 16"):
-        Coder(Tables([[0, 3, 4]], [3], [0], precision=2))
+        CompressaiCoder(Tables([[0, 3, 4]], [3], [0], precision=2))
 
 
 def test_corruption_says_what_was_found(gaussians: Tables):
     symbols, indexes = draw(np.random.default_rng(4), gaussians, 200)
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     stream = coder.encode(symbols, indexes)
     ones = b"\xff" * 8
     for data, message in (
@@ -189,7 +196,7 @@ def test_corruption_says_what_was_found(gaussians: Tables):
 
 
 def test_one_coder_serves_many_threads(gaussians: Tables):
-    coder = Coder(gaussians)
+    coder = CompressaiCoder(gaussians)
     cases = [draw(np.random.default_rng(seed), gaussians, 2_000) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:
         streams = list(pool.map(lambda case: coder.encode(*case), cases * 4))

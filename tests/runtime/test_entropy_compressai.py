@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from entropy_cases import draw, gaussian_tables, random_tables, tables_from_rows
-from latentsr.entropy import Coder, Tables, scale_indexes
+from entropy_cases import CompressaiCoder, draw, gaussian_tables, random_tables, tables_from_rows
+from latentsr.entropy import Tables, scale_indexes
 
 ans = pytest.importorskip("compressai.ans", reason="needs CompressAI, the original coder")
 
@@ -44,7 +44,7 @@ def decode_there(tables: Tables, stream: bytes, indexes: NDArray) -> list[int]:
 
 
 def check_both_ways(tables: Tables, symbols: NDArray, indexes: NDArray) -> None:
-    coder = Coder(tables)
+    coder = CompressaiCoder(tables)
     theirs = encode_there(tables, symbols, indexes)
     assert coder.encode(symbols, indexes) == theirs
     assert np.array_equal(coder.decode(theirs, indexes), symbols)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from entropy_cases import draw, gaussian_tables, random_tables
-from latentsr.entropy import Coder, PieceDecoder, PieceEncoder, Position
+from entropy_cases import CompressaiCoder, draw, gaussian_tables, random_tables
+from latentsr.entropy import PieceDecoder, PieceEncoder, Position
 from latentsr.errors import CorruptStream, UsageError
 
-Piece = tuple[Coder, np.ndarray, np.ndarray]
+Piece = tuple[CompressaiCoder, np.ndarray, np.ndarray]
 
 
 def pieces(rng: np.random.Generator, outside: float = 0.05) -> list[Piece]:
@@ -17,7 +17,9 @@ def pieces(rng: np.random.Generator, outside: float = 0.05) -> list[Piece]:
     made = []
     for _ in range(rng.integers(1, 8)):
         tables = gaussian_tables(8) if rng.random() < 0.3 else random_tables(rng)
-        made.append((Coder(tables), *draw(rng, tables, int(rng.integers(0, 61)), outside, 2**31)))
+        made.append(
+            (CompressaiCoder(tables), *draw(rng, tables, int(rng.integers(0, 61)), outside, 2**31))
+        )
     return made
 
 
@@ -49,7 +51,7 @@ def test_pieces_with_tables_of_their_own(seed: int):
 def test_pieces_are_what_one_call_codes(seed: int):
     rng = np.random.default_rng(seed)
     tables = random_tables(rng)
-    coder = Coder(tables)
+    coder = CompressaiCoder(tables)
     symbols, indexes = draw(rng, tables, 500, 0.05, 2**31)
     cuts = np.sort(rng.integers(0, 501, 6))
     parts = list(zip(np.split(symbols, cuts), np.split(indexes, cuts), strict=True))
@@ -63,7 +65,7 @@ def test_pieces_are_what_one_call_codes(seed: int):
 
 def test_an_empty_encoder_writes_the_empty_stream():
     encoder = PieceEncoder()
-    coder = Coder(gaussian_tables(4))
+    coder = CompressaiCoder(gaussian_tables(4))
     empty = coder.encode(np.zeros(0, np.int32), np.zeros(0, np.uint8))
     assert encoder.flush() == empty
     encoder.encode(coder, np.zeros(3, np.int32), np.zeros(3, np.uint8))
@@ -73,7 +75,7 @@ def test_an_empty_encoder_writes_the_empty_stream():
 
 
 def test_the_decoder_keeps_a_copy():
-    coder = Coder(gaussian_tables(4))
+    coder = CompressaiCoder(gaussian_tables(4))
     symbols, indexes = draw(np.random.default_rng(0), coder.tables, 300)
     data = bytearray(coder.encode(symbols, indexes))
     decoder = PieceDecoder(data)
@@ -82,7 +84,7 @@ def test_the_decoder_keeps_a_copy():
 
 
 def test_out_and_shapes():
-    coder = Coder(gaussian_tables(4))
+    coder = CompressaiCoder(gaussian_tables(4))
     symbols, indexes = draw(np.random.default_rng(1), coder.tables, 24)
     decoder = PieceDecoder(coder.encode(symbols, indexes))
     out = np.zeros((2, 3, 4), np.int32)
@@ -93,7 +95,7 @@ def test_out_and_shapes():
 
 
 def test_faults_leave_the_decoder_where_it_was():
-    coder = Coder(gaussian_tables())
+    coder = CompressaiCoder(gaussian_tables())
     symbols, indexes = draw(np.random.default_rng(2), coder.tables, 400)
     decoder = PieceDecoder(coder.encode(symbols, indexes))
     decoder.decode(coder, indexes[:100])
@@ -116,7 +118,7 @@ def test_a_stream_with_no_beginning_is_refused():
 
 
 def test_positions_from_elsewhere_are_refused():
-    coder = Coder(gaussian_tables(4))
+    coder = CompressaiCoder(gaussian_tables(4))
     symbols, indexes = draw(np.random.default_rng(3), coder.tables, 50)
     decoder = PieceDecoder(coder.encode(symbols, indexes))
     state, byte, count = decoder.position
@@ -132,7 +134,7 @@ def test_positions_from_elsewhere_are_refused():
 
 
 def test_a_refused_piece_is_not_added():
-    coder = Coder(gaussian_tables(4))
+    coder = CompressaiCoder(gaussian_tables(4))
     three = np.zeros(3, np.int32)
     encoder = PieceEncoder()
     encoder.encode(coder, three, three)

@@ -66,7 +66,7 @@ class Coder:
         self,
         symbols: NDArray[np.integer],
         indexes: NDArray[np.integer],
-        form: str = "compressai",
+        form: str = "lanes",
         threads: int = 1,
         parts: int | None = None,
     ) -> bytes:
@@ -108,7 +108,7 @@ class Coder:
         self,
         data: bytes | bytearray | memoryview,
         indexes: NDArray[np.integer],
-        form: str = "compressai",
+        form: str = "lanes",
         threads: int = 1,
         out: NDArray[np.int32] | None = None,
     ) -> NDArray[np.int32]:
