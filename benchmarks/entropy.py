@@ -34,8 +34,8 @@ out rows 0 to 2 (scales up to 0.141) and zeroes their symbols before the clock s
 escapes. constriction may lie below it, having no tables, and lies above on real latents: their
 tails are heavier than a Gaussian's, and tables give no value less than 2^-16. torch_ans adds its
 own head of 4 bytes. `not_running_percent` is time that other work on the machine took; measure on
-a quiet one, or with `--clock cpu`, which counts the time that the calling thread ran and leaves
-two threads out.
+a quiet one, or with `--clock cpu`, which counts the time that the process ran and leaves two
+threads out; these are worth nothing where `cores_had` is near 1.
 """
 
 from __future__ import annotations
@@ -112,13 +112,13 @@ def enter_all(latents: LatentSet, clock: str) -> tuple[list[Entrant], dict[str, 
 def run(latents: LatentSet, rounds: int, clock: str) -> dict[str, Any]:
     """All coders on one data set."""
     entrants, left_out = enter_all(latents, clock)
-    times, elsewhere = measure(entrants, latents, -(-rounds * len(latents.ring) // RING), clock)
+    times, cores = measure(entrants, latents, -(-rounds * len(latents.ring) // RING), clock)
     ideal = ideal_bits(latents.tables, latents.ring)
     result: dict[str, Any] = {
         "about": latents.about,
         "symbols": latents.symbols,
         "ring": len(latents.ring),
-        "not_running_percent": elsewhere,
+        "not_running_percent": max(0.0, 100 * (1 - cores[1])),
         "ideal_bits_per_symbol": ideal / (latents.symbols * len(latents.ring)),
         "coders": summary(entrants, latents, times),
         "left_out": left_out,
@@ -126,7 +126,7 @@ def run(latents: LatentSet, rounds: int, clock: str) -> dict[str, Any]:
     if latents.chunks:
         result["pictures"] = picture_rates(latents)
     if latents.threads and clock == "wall":
-        result["two_threads"] = threads(entrants, times)
+        result["two_threads"] = {"cores_had": cores[2], **threads(entrants, times)}
     if latents.skip:
         result["certain_zeros"] = certain_zeros(entrants, latents)
     return result

@@ -32,14 +32,14 @@ class Entrant:
     def call(self, way: str, number: int) -> dict[str, float]:
         """Seconds of one call on one latent of the ring, by both clocks."""
         ready, stream = self.ready[number], self.streams[number]
-        running = time.thread_time()
+        running = time.process_time()
         start = time.perf_counter()
         if way == "encode":
             self.contender.encode(ready)
         else:
             self.contender.decode(stream, ready)
         wall = time.perf_counter() - start
-        return {"wall": wall, "cpu": time.thread_time() - running}
+        return {"wall": wall, "cpu": time.process_time() - running}
 
 
 def enter(contender: Contender, latents: LatentSet) -> Entrant:
@@ -66,16 +66,16 @@ def rounds_of(contender: Contender, latents: LatentSet, rounds: int) -> int:
 
 def measure(
     entrants: list[Entrant], latents: LatentSet, rounds: int, clock: str
-) -> tuple[Times, float]:
+) -> tuple[Times, dict[int, float]]:
     """Times of all, in turn, each round with another latent for all of them.
 
-    The second result is the percentage of the time of all one-thread calls in which the process
-    did not run: other work on the machine, which makes the figures worth little.
+    The second result is how many cores calls of so many threads had on average. One thread that
+    had less than one shared it with other work on the machine.
     """
     times: Times = {state: {way: {} for way in ("encode", "decode")} for state in STATES}
     other = np.zeros(OTHER_MEMORY, np.uint8)
     size = len(latents.ring)
-    total = dict.fromkeys(CLOCKS, 0.0)
+    total = {entrant.contender.threads: dict.fromkeys(CLOCKS, 0.0) for entrant in entrants}
     for turn in range(rounds):
         numbers = {"cold": turn % size, "hot": (turn + size // 2) % size}
         for entrant in entrants:
@@ -88,9 +88,9 @@ def measure(
                     taken = times[state][way].setdefault(contender.name, [])
                     seconds = entrant.call(way, number)
                     taken.append(seconds[clock])
-                    if contender.threads == 1:
-                        total = {name: total[name] + seconds[name] for name in CLOCKS}
-    return times, max(0.0, 100 * (1 - total["cpu"] / total["wall"]))
+                    for name in CLOCKS:
+                        total[contender.threads][name] += seconds[name]
+    return times, {number: sums["cpu"] / sums["wall"] for number, sums in total.items()}
 
 
 def ratio(times: dict[str, list[float]], base: str, name: str) -> float:
