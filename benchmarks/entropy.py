@@ -30,10 +30,10 @@ Contenders: CompressAI (GaussianConditional.compress and decompress, tensors at 
 CompressAI ans (its C++ calls alone, lists made beforehand), ours (arrays at both ends; `lanes` is
 decoded with each instruction set that runs here), and those of `entropy_others`. `skip 3` leaves
 out rows 0 to 2 (scales up to 0.141) and zeroes their symbols before the clock starts.
-`over_ideal_percent` is against the code length by CompressAI's 16-bit tables without the values of
-escapes. constriction may lie below it, having no tables, and lies above on real latents: their
-tails are heavier than a Gaussian's, and tables give no value less than 2^-16. torch_ans adds its
-own head of 4 bytes. `not_running_percent` is time that other work on the machine took; measure on
+`over_ideal_percent` is against the code length by CompressAI's 16-bit tables, with the values of
+escapes as it writes them. constriction may lie below it, having no tables, and lies above on real
+latents: their tails are heavier than a Gaussian's, and tables give no value less than 2^-16.
+torch_ans adds its own head of 4 bytes. `not_running_percent` is time that other work on the machine took; measure on
 a quiet one, or with `--clock cpu`, which counts the time that the process ran and leaves two
 threads out; these are worth nothing where `cores_had` is near 1.
 """

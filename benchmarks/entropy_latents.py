@@ -70,14 +70,22 @@ class LatentSet:
 
 
 def ideal_bits(tables: Tables, latents: list[Latent]) -> float:
-    """Code length by the tables' probabilities; escaped values cost what their slot costs."""
+    """Code length by the tables' probabilities.
+
+    An escaped value costs what its slot costs and, as no table speaks of it, the bits that
+    CompressAI writes for it in the open: groups of 4, their number first.
+    """
     total = 0.0
     for latent in latents:
-        value = latent.symbols - tables.offset[latent.indexes]
+        value = (latent.symbols - tables.offset[latent.indexes]).astype(np.int64)
         escape = tables.length[latent.indexes] - 2
-        slot = np.where((value >= 0) & (value < escape), value, escape)
+        inside = (value >= 0) & (value < escape)
+        slot = np.where(inside, value, escape)
         sizes = tables.cdf[latent.indexes, slot + 1] - tables.cdf[latent.indexes, slot]
         total += float(np.sum(16 - np.log2(sizes)))
+        raw = np.where(value < 0, -2 * value - 1, 2 * (value - escape))[~inside]
+        groups = np.ceil(np.log2(raw + 1.0) / 4)
+        total += float(np.sum(4 + 4 * groups))
     return total
 
 

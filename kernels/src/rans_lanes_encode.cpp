@@ -18,8 +18,7 @@ struct EncodedPart {
   std::size_t word_bytes() const { return static_cast<std::size_t>(end - word) * 2; }
 
   std::array<std::uint32_t, kMaxLanes> states;
-  std::unique_ptr<std::uint16_t[]> buffer;  // filled from its end: decoders read last words first
-  std::uint16_t* word = nullptr;
+  std::uint16_t* word = nullptr;  // words are written from the end: decoders read the last first
   std::uint16_t* end = nullptr;
   std::vector<std::uint8_t> side;
 };
@@ -37,7 +36,7 @@ void put_escape(EncodedPart& made, std::int64_t value, std::int32_t escape) {
   made.side.insert(made.side.end(), bytes.rbegin(), bytes.rend());
 }
 
-// `made.buffer` must hold count + 1 words.
+// In front of `made.end` there must be room for count + 1 words.
 template <class Index>
 Result encode_symbols(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
                       std::size_t count, unsigned lanes, EncodedPart& made) {
@@ -74,8 +73,6 @@ Result encode_symbols(const LaneTables& tables, const std::int32_t* symbols, con
 template <class Index>
 Result encode_part(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
                    std::size_t count, unsigned lanes, std::uint32_t skip, EncodedPart& made) {
-  made.buffer.reset(new std::uint16_t[count + 1]);
-  made.end = made.buffer.get() + count + 1;
   if (skip == 0) {
     return encode_symbols(tables, symbols, indexes, count, lanes, made);
   }
@@ -131,11 +128,16 @@ Result encode_lanes(const LaneTables& tables, const std::int32_t* symbols, const
   plan.parts = how.parts != 0 ? how.parts : plan.parts;
   const std::size_t each = symbols_per_part(count, plan.parts);
   std::vector<EncodedPart> parts(plan.parts);
+  // One block, taken here: memory that threads take themselves is given back when they end, and
+  // touching it anew each time costs as much as they save.
+  const std::unique_ptr<std::uint16_t[]> words(new std::uint16_t[count + plan.parts]);
   std::vector<Result> results(plan.parts);
   run_parallel(plan.parts, how.threads, [&](std::size_t p) {
     const std::size_t first = std::min(p * each, count);
-    results[p] = encode_part(tables, symbols + first, indexes + first,
-                             std::min(each, count - first), plan.lanes, how.skip, parts[p]);
+    const std::size_t own = std::min(each, count - first);
+    parts[p].end = words.get() + first + own + p + 1;
+    results[p] = encode_part(tables, symbols + first, indexes + first, own, plan.lanes, how.skip,
+                             parts[p]);
     results[p].position += first;
   });
   // Symbols are coded backwards, so the last fault is the one that one part alone would find.
