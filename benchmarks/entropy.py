@@ -33,9 +33,9 @@ out rows 0 to 2 (scales up to 0.141) and zeroes their symbols before the clock s
 `over_ideal_percent` is against the code length by CompressAI's 16-bit tables, with the values of
 escapes as it writes them. constriction may lie below it, having no tables, and lies above on real
 latents: their tails are heavier than a Gaussian's, and tables give no value less than 2^-16.
-torch_ans adds its own head of 4 bytes. `not_running_percent` is time that other work on the machine took; measure on
-a quiet one, or with `--clock cpu`, which counts the time that the process ran and leaves two
-threads out; these are worth nothing where `cores_had` is near 1.
+torch_ans adds its own head of 4 bytes. `not_running_percent` is time that other work on the machine
+took; measure on a quiet one, or with `--clock cpu`, which counts the time that the process ran and
+leaves two threads out; these are worth nothing where `cores_had` is near 1.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@
 namespace latentsr {
 namespace {
 
-constexpr int kMaxVarint = 5;
 constexpr unsigned kLaneBits = 7;
 constexpr unsigned kNoSide = 8;
 constexpr unsigned kMaxLaneLog = 5;

@@ -9,6 +9,9 @@
 
 namespace latentsr {
 
+// Bytes of the longest number.
+inline constexpr int kMaxVarint = 5;
+
 // Takes one number from [at, end). Returns the bytes it took, or 0 when it has another spelling
 // than an encoder's or does not end; `at` is then unspecified.
 int take_varint(const std::uint8_t*& at, const std::uint8_t* end, std::uint64_t& number);

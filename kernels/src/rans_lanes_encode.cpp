@@ -13,8 +13,9 @@
 namespace latentsr {
 namespace {
 
-// Lanes, words and side bytes of one part. A symbol emits at most one word.
-struct EncodedPart {
+// Lanes, words and side bytes of one part. A symbol emits at most one word. Apart by two cache
+// lines, because neighbours are written by different threads.
+struct alignas(128) EncodedPart {
   std::size_t word_bytes() const { return static_cast<std::size_t>(end - word) * 2; }
 
   std::array<std::uint32_t, kMaxLanes> states;
@@ -29,18 +30,25 @@ std::uint32_t divide(std::uint32_t x, std::uint64_t reciprocal) {
   return static_cast<std::uint32_t>(x * reciprocal >> 48);
 }
 
-// Puts an escaped value's varint in front of those of later symbols, turned round.
+// Puts an escaped value's varint in front of those of later symbols: turned round, as all are
+// until the end.
 void put_escape(EncodedPart& made, std::int64_t value, std::int32_t escape) {
-  std::vector<std::uint8_t> bytes;
-  put_varint(bytes, static_cast<std::uint64_t>(value < 0 ? -2 * value - 1 : 2 * (value - escape)));
-  made.side.insert(made.side.end(), bytes.rbegin(), bytes.rend());
+  auto raw = static_cast<std::uint64_t>(value < 0 ? -2 * value - 1 : 2 * (value - escape));
+  std::array<std::uint8_t, kMaxVarint> bytes;
+  auto first = bytes.end();
+  for (; raw >= 128; raw >>= 7) {
+    *--first = static_cast<std::uint8_t>(raw | 128);
+  }
+  *--first = static_cast<std::uint8_t>(raw);
+  made.side.insert(made.side.end(), first, bytes.end());
 }
 
 // In front of `made.end` there must be room for count + 1 words.
 template <class Index>
 Result encode_symbols(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
                       std::size_t count, unsigned lanes, EncodedPart& made) {
-  made.states.fill(kLaneLow);
+  std::array<std::uint32_t, kMaxLanes> states;
+  states.fill(kLaneLow);
   std::uint16_t* word = made.end;
   for (std::size_t i = count; i-- > 0;) {
     const auto index = static_cast<std::size_t>(indexes[i]);  // negative becomes huge
@@ -56,15 +64,15 @@ Result encode_symbols(const LaneTables& tables, const std::int32_t* symbols, con
     const std::size_t at = row.first + static_cast<std::size_t>(value);
     const std::uint32_t range = tables.slots[at].range;
     const std::uint32_t frequency = range >> 16;
-    std::uint32_t x = made.states[i & (lanes - 1)];
+    std::uint32_t x = states[i & (lanes - 1)];
     const bool full = x >= frequency << 16;
     word[-1] = static_cast<std::uint16_t>(x);  // kept only when full: no branch to mispredict
     word -= full;
     x = full ? x >> 16 : x;
     const std::uint32_t quotient = divide(x, tables.reciprocals[at]);
-    made.states[i & (lanes - 1)] =
-        (quotient << 16) + (range & 0xffff) + (x - quotient * frequency);
+    states[i & (lanes - 1)] = (quotient << 16) + (range & 0xffff) + (x - quotient * frequency);
   }
+  made.states = states;
   made.word = word;
   std::reverse(made.side.begin(), made.side.end());
   return {};
