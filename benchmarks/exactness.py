@@ -98,18 +98,18 @@ def quantise_like(network: Any, codec: Codec, levels: int) -> Any:
     import onnx
     from onnx import numpy_helper
 
-    exact = quantise(network.h_s, [torch.ones(1, network.N, 4, 4)], False, levels).module
+    medians = torch.from_numpy(np.array(codec.bundle.tensors["z.medians"]))
+    flat = [torch.ones(1, network.N, 4, 4)]
+    exact = quantise(network.h_s, flat, medians, False, levels).module
     model = onnx.load_from_string(codec.bundle.graph(GRAPHS["exact"]))
-    arrays = [numpy_helper.to_array(t).astype(np.float32) for t in model.graph.initializer]
-    weights = [a for a in arrays if a.ndim == 4 and a.shape[0] > 1]
-    biases = [a for a in arrays if a.ndim == 1 and a.size > 1]
-    shifts = [a for a in arrays if a.ndim == 4 and a.shape[0] == 1] or None
+    arrays = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in model.graph.initializer}
     exact.limit = float(codec.bundle.manifest.raw["notes"]["exact"]["proof"][0]["largest_input"])
     for number, layer in enumerate(exact.layers):
-        layer.layer.weight.data = torch.from_numpy(weights[number].copy())
-        layer.layer.bias.data = torch.from_numpy(biases[number].copy())
-        if shifts is not None:
-            layer.shift.data = torch.from_numpy(shifts[number].copy())
+        name = f"layers.{number}.layer.weight"
+        weight = arrays[name] if name in arrays else arrays[f"{name}_half"]
+        layer.layer.weight.data = torch.from_numpy(weight.copy())
+        layer.layer.bias.data = torch.from_numpy(arrays[f"layers.{number}.layer.bias"].copy())
+        layer.shift.data = torch.from_numpy(arrays[f"layers.{number}.shift"].copy())
     return exact
 
 

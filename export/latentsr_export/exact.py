@@ -23,7 +23,6 @@ LIMIT = 1 << 24
 LARGEST = 2047
 # Least weight magnitude that still says something about the network it came from.
 LEAST_WEIGHT = 3
-INPUT_BITS = 4
 OUTPUT_BITS = 10
 _OUTPUT_RANGE = float(1 << 20)
 _QUANTILE = 0.9999
@@ -51,16 +50,26 @@ class IntegerLayer(nn.Module):
 
 
 class ExactParameters(nn.Module):
-    """ẑ (N, C, h, w) to scales as integers in units of 2^-10 and, where there are, means."""
+    """ẑ (N, C, h, w) to scales as integers in units of 2^-10 and, where there are, means.
 
-    def __init__(self, layers: Sequence[IntegerLayer], limit: float, means: bool) -> None:
+    The network sees the symbols of z, small integers, and a channel of ones that carries what the
+    medians add: a constant, but for the borders, where zeros are padded.
+    """
+
+    medians: Tensor
+
+    def __init__(
+        self, layers: Sequence[IntegerLayer], medians: Tensor, limit: float, means: bool
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.register_buffer("medians", medians.reshape(1, -1, 1, 1))
         self.limit, self.means = limit, means
 
     def forward(self, z_hat: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Scales (N, M, 4h, 4w); with means, scales and means of that shape."""
-        x = torch.clamp(torch.round(z_hat * float(1 << INPUT_BITS)), -self.limit, self.limit)
+        x = torch.clamp(torch.round(z_hat - self.medians), -self.limit, self.limit)
+        x = torch.cat([x, x[:, :1] * 0 + 1], 1)
         for layer in self.layers:
             x = layer(x)
         if not self.means:
@@ -78,34 +87,36 @@ class Exact:
 
 
 def quantise(
-    h_s: nn.Module, calibration: Sequence[Tensor], means: bool, levels: int = 255
+    h_s: nn.Module, calibration: Sequence[Tensor], medians: Tensor, means: bool, levels: int = 255
 ) -> Exact:
     """Quantise hyper-synthesis layers.
 
     h_s: a Sequential of Conv2d/ConvTranspose2d, each followed by ReLU, LeakyReLU or nothing.
-    calibration: ẑ of real pictures, float (1, C, h, w). levels: largest magnitude of hidden
-    activations, up to 2047. Raises ExportError that names the layer
-    where the bound leaves less than 3 as the largest weight.
+    calibration: ẑ of real pictures, float (1, C, h, w). medians: (C,), of z. levels: largest
+    magnitude of hidden activations, up to 2047. Raises ExportError that names the layer where the
+    bound leaves less than 3 as the largest weight.
     """
-    limit = _input_limit(calibration)
+    limit = _input_limit(calibration, medians)
     layers: list[IntegerLayer] = []
     proof: list[dict[str, Any]] = []
-    scale, top = float(1 << INPUT_BITS), limit
+    scale = 1.0
+    tops = torch.cat([torch.full_like(medians, limit), torch.ones(1)]).double()
     values = list(calibration)
     pairs = _pairs(h_s)
     for number, (layer, slope) in enumerate(pairs):
         last = number == len(pairs) - 1
         with torch.no_grad():
             values = [_activate(layer(value), slope) for value in values]
-        integer, exponents, entry = _integer_layer(layer, scale, top, f"h_s layer {number}")
+        widened = _with_ones(layer, medians) if number == 0 else layer
+        integer, exponents, entry = _integer_layer(widened, scale, tops, f"h_s layer {number}")
         after = float(1 << OUTPUT_BITS) if last else 2.0 ** _exponent(values, levels)
         shift = after * torch.exp2(-exponents) / scale
         top_after = _OUTPUT_RANGE if last else float(levels)
         # The last activation is undone by the thresholds on scales, and means have none.
         layers.append(IntegerLayer(integer, None if last else slope, shift, top_after))
         proof.append(entry)
-        scale, top = after, top_after
-    return Exact(ExactParameters(layers, limit, means).eval(), proof)
+        scale, tops = after, torch.full((layer.out_channels,), top_after).double()
+    return Exact(ExactParameters(layers, medians, limit, means).eval(), proof)
 
 
 def thresholds(scale_table: np.ndarray) -> np.ndarray:
@@ -130,10 +141,25 @@ def _pairs(h_s: nn.Module) -> list[tuple[Any, float | None]]:
     return pairs
 
 
-def _input_limit(calibration: Sequence[Tensor]) -> float:
-    """Where ẑ is clipped: twice what calibration shows, so that weights keep their bits."""
-    most = max(float(value.abs().max()) for value in calibration) * (1 << INPUT_BITS)
-    return float(min(max(round(2 * most), 127), LARGEST))
+def _input_limit(calibration: Sequence[Tensor], medians: Tensor) -> float:
+    """Where symbols of z are clipped: twice what calibration shows, so that weights keep bits."""
+    centre = medians.reshape(1, -1, 1, 1)
+    most = max(float((value - centre).abs().max()) for value in calibration)
+    return float(min(max(round(2 * most), 7), LARGEST))
+
+
+def _with_ones(layer: Any, medians: Tensor) -> Any:
+    """The layer for symbols and a channel of ones, in place of symbols plus medians."""
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    made = _like(layer, layer.in_channels + 1)
+    weight = layer.weight.detach()
+    shape = (-1, 1, 1, 1) if transposed else (1, -1, 1, 1)
+    channels = 0 if transposed else 1
+    constant = (weight.double() * medians.double().reshape(shape)).sum(channels, keepdim=True)
+    with torch.no_grad():
+        made.weight.copy_(torch.cat([weight, constant.float()], channels))
+        made.bias.copy_(layer.bias)
+    return made
 
 
 def _activate(x: Tensor, slope: float | None) -> Tensor:
@@ -148,30 +174,34 @@ def _exponent(values: Sequence[Tensor], levels: int) -> int:
 
 
 def _integer_layer(
-    layer: Any, scale: float, top: float, name: str
+    layer: Any, scale: float, tops: Tensor, name: str
 ) -> tuple[nn.Module, Tensor, dict[str, Any]]:
-    """The layer with integer weights, its exponents, and its line of the proof."""
+    """The layer with integer weights, its exponents, and its line of the proof.
+
+    tops: (Cin,), largest magnitude of each input channel.
+    """
     transposed = isinstance(layer, nn.ConvTranspose2d)
     weight = layer.weight.detach().transpose(0, 1) if transposed else layer.weight.detach()
     weight, bias = weight.double(), layer.bias.detach().double()
     exponents = torch.stack([
-        torch.tensor(_channel_exponent(w, float(b), scale, top, layer, name))
+        torch.tensor(_channel_exponent(w, float(b), scale, tops, layer, name))
         for w, b in zip(weight, bias, strict=True)
     ]).double()  # fmt: skip
     factor = torch.exp2(exponents)
     integers = torch.round(weight * factor.reshape(-1, 1, 1, 1))
     offset = torch.round(bias * factor * scale)
     sums = [
-        _largest_sum(w, layer) * top + abs(float(b)) for w, b in zip(integers, offset, strict=True)
+        _largest_sum(w, tops, layer) + abs(float(b)) for w, b in zip(integers, offset, strict=True)
     ]
     if not max(sums) < LIMIT:
         raise ExportError(f"bound broken in {name}: found {max(sums):.0f}, expected < {LIMIT}")
-    made = _like(layer)
+    made = _like(layer, layer.in_channels)
     with torch.no_grad():
         made.weight.copy_((integers.transpose(0, 1) if transposed else integers).float())
         made.bias.copy_(offset.float())
     entry = {
-        "layer": name, "largest_input": int(top), "largest_sum": int(max(sums)), "limit": LIMIT,
+        "layer": name, "largest_input": int(tops.max()), "largest_sum": int(max(sums)),
+        "limit": LIMIT,
         "largest_weight": int(integers.abs().max()),
         "least_channel_weight": int(integers.abs().flatten(1).max(1).values.min()),
     }  # fmt: skip
@@ -179,13 +209,13 @@ def _integer_layer(
 
 
 def _channel_exponent(
-    weight: Tensor, bias: float, scale: float, top: float, layer: Any, name: str
+    weight: Tensor, bias: float, scale: float, tops: Tensor, layer: Any, name: str
 ) -> int:
     """Largest power of two for one output channel that keeps the bound."""
     for exponent in range(24, -25, -1):
         factor = 2.0**exponent
         integers = torch.round(weight * factor)
-        total = _largest_sum(integers, layer) * top + abs(round(bias * factor * scale))
+        total = _largest_sum(integers, tops, layer) + abs(round(bias * factor * scale))
         if total < LIMIT and float(integers.abs().max()) <= LARGEST:
             if float(weight.abs().max()) > 0 and float(integers.abs().max()) < LEAST_WEIGHT:
                 break
@@ -196,9 +226,9 @@ def _channel_exponent(
     )
 
 
-def _largest_sum(integers: Tensor, layer: Any) -> float:
-    """Largest Σ|w| that one output position of a channel sees; integers: (Cin, kh, kw)."""
-    magnitudes = integers.abs()
+def _largest_sum(integers: Tensor, tops: Tensor, layer: Any) -> float:
+    """Largest Σ|w|·max|x| that one output position of a channel sees; integers: (Cin, kh, kw)."""
+    magnitudes = integers.abs() * tops.reshape(-1, 1, 1)
     if not isinstance(layer, nn.ConvTranspose2d):
         return float(magnitudes.sum())
     # A transposed convolution of stride s meets, at each position, one tap in s by s.
@@ -210,8 +240,8 @@ def _largest_sum(integers: Tensor, layer: Any) -> float:
     )
 
 
-def _like(layer: Any) -> Any:
+def _like(layer: Any, in_channels: int) -> Any:
     options = {"stride": layer.stride, "padding": layer.padding}
     if isinstance(layer, nn.ConvTranspose2d):
         options["output_padding"] = layer.output_padding
-    return type(layer)(layer.in_channels, layer.out_channels, layer.kernel_size, **options)
+    return type(layer)(in_channels, layer.out_channels, layer.kernel_size, **options)

@@ -38,11 +38,12 @@ def add_exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
     # Quantised before y is coded: the float bytes are the same for all levels.
     limits = thresholds(parts.tensors["y.scale_table"])
     before = _coded(parts, latents, spec.module, parts.tensors["y.scale_table"])
+    medians = torch.from_numpy(parts.tensors["z.medians"].copy())
     tried: list[tuple[int, int, Exact]] = []
     faults = []
     for levels in LEVELS:
         try:
-            made = quantise(sequential, [z_hat for _, z_hat in latents], means, levels)
+            made = quantise(sequential, [z_hat for _, z_hat in latents], medians, means, levels)
         except ExportError as error:
             faults.append(error)
             continue
