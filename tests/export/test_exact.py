@@ -156,7 +156,7 @@ def test_too_many_terms_are_refused_by_name() -> None:
     wide = nn.Sequential(nn.Conv2d(4096, 1, 5, padding=2))
     nn.init.constant_(wide[0].weight, 1.0)
     with pytest.raises(ExportError, match="h_s layer 0 cannot be made exact"):
-        quantise(wide, [torch.ones(1, 4096, 4, 4)], torch.zeros(4096), False)
+        quantise(wide, [torch.full((1, 4096, 4, 4), 999.0)], torch.zeros(4096), False)
     with pytest.raises(ExportError, match="found Sigmoid"):
         layers = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sigmoid())
         quantise(layers, [torch.ones(1, 1, 4, 4)], torch.zeros(1), False)
