@@ -37,6 +37,8 @@ def test_exact_graphs_agree(picture: np.ndarray) -> None:
     assert result["combinations"] == ["ort-1", "ort-2"] and len(result["cells"]) == 4
     assert result["differing_indexes"] == result["differing_symbols"] == result["desyncs"] == 0
     assert result["symbols"] > 1000 and result["parity"]["scales"] == 0.0
+    assert set(result["parity"]) >= {"y", "lr: x_hat", "pixel_x4: hr", "latent_x4: hr"}
+    assert result["parity"]["latent_x4: y_hat"] == 0.0
 
 
 def test_a_disturbed_engine_is_seen(picture: np.ndarray) -> None:

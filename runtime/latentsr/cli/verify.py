@@ -70,5 +70,6 @@ def _print(result: Verification) -> None:
     console.print(
         f"{result.pictures} pictures, {result.symbols} symbols each way, "
         f"{len(result.cells)} pairs: {facts['differing_indexes']} differing indexes, "
-        f"{facts['differing_symbols']} differing symbols, {facts['desyncs']} desyncs"
+        f"{facts['differing_symbols']} differing symbols, {facts['desyncs']} desyncs, "
+        f"{facts['repaired_indexes']} indexes repaired"
     )

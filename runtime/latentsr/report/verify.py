@@ -2,7 +2,8 @@
 
 A combination is a backend with a thread count. Each one encodes every picture; each other one
 decodes those streams; scale indexes and symbols are compared with the encoder's, value by value.
-Besides, every graph that runs on the way is compared across combinations.
+Besides, what every graph makes is compared across combinations: on the encode route of each
+picture, and on all decode routes of the first one's corner.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Run
 
 THREADS = (1, 2)
+CORNER = 128  # pixels a side: pixel SR networks take their time
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Cell:
     differing_indexes: int = 0
     differing_symbols: int = 0
     desyncs: int = 0
+    repaired_indexes: int = 0
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Verification:
             "differing_indexes": sum(cell.differing_indexes for cell in self.cells),
             "differing_symbols": sum(cell.differing_symbols for cell in self.cells),
             "desyncs": sum(cell.desyncs for cell in self.cells),
+            "repaired_indexes": sum(cell.repaired_indexes for cell in self.cells),
             "cells": [vars(cell) for cell in self.cells],
             "parity": self.parity,
         }
@@ -91,6 +95,8 @@ def verify(
         result.symbols += sum(v.size for v in _latents(first, "encode", encoded[names[0]]))
         for (a, b), cell in cells.items():
             _decode_and_compare(codecs[b], encoded[a], cell)
+    if pictures:
+        _parity_of_decoding(codecs, pictures[0][:CORNER, :CORNER], exact, result.parity)
     return result
 
 
@@ -108,6 +114,7 @@ def _decode_and_compare(codec: Codec, encoded: Run, cell: Cell) -> None:
     else:
         pairs = zip(_latents(codec, "encode", encoded), _latents(codec, "lr", run), strict=True)
         cell.differing_symbols += sum(int((a != b).sum()) for a, b in pairs)
+        cell.repaired_indexes += sum(repair.changed for repair in run.repairs)
     ours, theirs = (_indexes(codec, r) for r in (encoded, run))
     cell.differing_indexes += sum(int((a != b).sum()) for a, b in zip(ours, theirs, strict=False))
 
@@ -131,11 +138,33 @@ def _indexes(codec: Codec, run: Run) -> list[np.ndarray]:
     return found
 
 
-def _parity(encoded: dict[str, Run], parity: dict[str, float]) -> None:
-    """Largest difference of each float value of the encode route against the first engine's."""
-    runs = list(encoded.values())
-    for name, value in runs[0].values.items():
+def _parity_of_decoding(
+    codecs: dict[str, Codec], picture: np.ndarray, exact: bool, parity: dict[str, float]
+) -> None:
+    """Run every decode route of one small stream on all engines and compare what they make."""
+    first = next(iter(codecs.values()))
+    encoded = first.run_encode(picture, "encode", exact)
+    for name, route in first.bundle.manifest.routes.items():
+        if route.kind != "decode":
+            continue
+        runs = {}
+        for combination, codec in codecs.items():
+            run = Run(encoded.width, encoded.height, encoded.padding, encoded.form, encoded.exact)
+            run.chunks = dict(encoded.chunks)
+            try:
+                routes.execute(route, run, codec.machine)
+            except CorruptStream:
+                continue  # counted where all pictures are decoded
+            runs[combination] = run
+        _parity(runs, parity, f"{name}: ")
+
+
+def _parity(runs: dict[str, Run], parity: dict[str, float], prefix: str = "") -> None:
+    """Largest difference of each float value against the first engine's."""
+    listed = list(runs.values())
+    for name, value in listed[0].values.items() if listed else ():
         if value.dtype != np.float32:
             continue
-        found = max(float(np.abs(run.values[name] - value).max()) for run in runs)
-        parity[name] = max(parity.get(name, 0.0), found)
+        found = max(float(np.abs(run.values[name] - value).max()) for run in listed)
+        key = prefix + name
+        parity[key] = max(parity.get(key, 0.0), found)
