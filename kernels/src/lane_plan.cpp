@@ -28,7 +28,7 @@ std::uint64_t symbol_length(const LaneTables& tables, std::int32_t symbol, Index
   const std::int64_t value = std::int64_t{symbol} - row.offset;
   const bool escaped = value < 0 || value >= row.escape;
   const auto slot = static_cast<std::size_t>(escaped ? row.escape : value);
-  return code_length(tables.slots[row.first + slot].range >> 16) +
+  return code_length(tables.slots[row.first + slot] >> 16) +
          (escaped ? kEscapeBits * 256 : 0);
 }
 

@@ -1,6 +1,8 @@
 // rans_lanes_avx2.cpp - 8, 16 or 32 lanes of the `lanes` form at once. See rans_lanes.h.
 #include <immintrin.h>
 
+#include <cstddef>
+
 #include "rans_lanes_job.h"
 
 namespace latentsr {
@@ -27,6 +29,7 @@ constexpr SpreadTable kSpread;
 struct Eight {
   __m256i state;
   __m256i value;
+  std::uint32_t escaped;
 };
 
 __m256i load_indexes(const std::uint8_t* indexes) {
@@ -41,31 +44,50 @@ __m256i gather(const void* base, __m256i at) {
   return _mm256_i32gather_epi32(static_cast<const int*>(base), at, 4);
 }
 
-// Slots number `at`, split into their two halves; four whole slots a gather.
-void load_slots(const LaneSlot* slots, __m256i at, __m256i& range, __m256i& value) {
-  const auto* base = reinterpret_cast<const long long*>(slots);
+// Pairs of 32-bit numbers, number `at` of an array, split into their two halves; four whole pairs
+// a gather.
+void load_pairs(const void* pairs, __m256i at, __m256i& first, __m256i& second) {
+  const auto* base = static_cast<const long long*>(pairs);
   const __m256i low = _mm256_i32gather_epi64(base, _mm256_castsi256_si128(at), 8);
   const __m256i high = _mm256_i32gather_epi64(base, _mm256_extracti128_si256(at, 1), 8);
   const __m256 a = _mm256_castsi256_ps(low);
   const __m256 b = _mm256_castsi256_ps(high);
   const __m256i even = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
   const __m256i odd = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
-  range = _mm256_permute4x64_epi64(even, 0xd8);
-  value = _mm256_permute4x64_epi64(odd, 0xd8);
+  first = _mm256_permute4x64_epi64(even, 0xd8);
+  second = _mm256_permute4x64_epi64(odd, 0xd8);
 }
 
-// Lanes whose state lies at or beyond the end of their slot. Unsigned: a >= b is max(a, b) = a.
-std::uint32_t lanes_beyond(__m256i inside, __m256i range) {
-  const __m256i frequency = _mm256_srli_epi32(range, 16);
-  const __m256i beyond = _mm256_cmpeq_epi32(_mm256_max_epu32(inside, frequency), inside);
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(beyond)));
+// Where states lie: number of the slot, its frequency, and how far inside.
+struct Place {
+  __m256i slot;
+  __m256i frequency;
+  __m256i inside;
+};
+
+// All bits set in lanes at or beyond the end of their slot. Unsigned: a >= b is max(a, b) = a.
+__m256i lanes_beyond(const Place& place) {
+  return _mm256_cmpeq_epi32(_mm256_max_epu32(place.inside, place.frequency), place.inside);
 }
 
-// The states after the symbols found, before the refill.
-__m256i advance(__m256i state, __m256i range, __m256i inside) {
-  const __m256i product =
-      _mm256_mullo_epi32(_mm256_srli_epi32(state, 16), _mm256_srli_epi32(range, 16));
-  return _mm256_add_epi32(product, inside);
+std::uint32_t mask_of(__m256i lanes) {
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(lanes)));
+}
+
+// Goes on, for the lanes in `beyond`, from the slots of `place` to the later ones that hold `low`.
+template <class Index>
+void search(const LaneJob<Index>& job, __m256i low, __m256i row, __m256i beyond, Place& place) {
+  static_assert(sizeof(CdfRow) == 12 && offsetof(CdfRow, first) == 0);
+  const __m256i threefold = _mm256_add_epi32(row, _mm256_add_epi32(row, row));
+  const __m256i first = gather(job.rows, threefold);
+  do {  // ends: a row's last slot reaches 65536
+    place.slot = _mm256_sub_epi32(place.slot, beyond);  // all bits set is -1
+    // Lanes that are right look their own slot up again, which is there.
+    const __m256i range = gather(job.slots, _mm256_add_epi32(first, place.slot));
+    place.inside = _mm256_sub_epi32(low, _mm256_and_si256(range, _mm256_set1_epi32(0xffff)));
+    place.frequency = _mm256_srli_epi32(range, 16);
+    beyond = lanes_beyond(place);
+  } while (mask_of(beyond) != 0);
 }
 
 // One symbol of each lane, without the refill. `row` holds valid row numbers.
@@ -73,26 +95,32 @@ template <class Index>
 Eight step(const LaneJob<Index>& job, __m256i state, __m256i row) {
   const __m256i half = _mm256_set1_epi32(0xffff);
   const __m256i low = _mm256_and_si256(state, half);
-  const __m256i where = gather(job.buckets_of_row, row);
+  __m256i where;
+  __m256i offset;
+  load_pairs(job.lane_rows, row, where, offset);
   const __m256i shift = _mm256_and_si256(where, _mm256_set1_epi32((1 << kShiftBits) - 1));
   const __m256i bucket =
       _mm256_add_epi32(_mm256_srli_epi32(where, kShiftBits), _mm256_srlv_epi32(low, shift));
   __m256i range;
-  __m256i value;
-  load_slots(job.buckets, bucket, range, value);
-  __m256i inside = _mm256_sub_epi32(low, _mm256_and_si256(range, half));
-  if (__builtin_expect(lanes_beyond(inside, range) == 0, 1)) {
-    return {advance(state, range, inside), value};
+  __m256i second;
+  load_pairs(job.buckets, bucket, range, second);
+  Place place{_mm256_srli_epi32(second, 16), _mm256_srli_epi32(range, 16),
+              _mm256_sub_epi32(low, _mm256_and_si256(range, half))};
+  __m256i beyond = lanes_beyond(place);
+  place.inside = _mm256_sub_epi32(place.inside, _mm256_and_si256(beyond, place.frequency));
+  place.frequency =
+      _mm256_blendv_epi8(place.frequency, _mm256_and_si256(second, half), beyond);
+  place.slot = _mm256_sub_epi32(place.slot, beyond);
+  beyond = lanes_beyond(place);
+  if (__builtin_expect(mask_of(beyond) != 0, 0)) {
+    search(job, low, row, beyond, place);
   }
-  __m256i at = gather(job.bucket_slots, bucket);
-  do {  // ends: a row's last slot reaches 65536
-    const __m256i frequency = _mm256_srli_epi32(range, 16);
-    // All bits set is -1: subtracting the comparison adds one where it holds.
-    at = _mm256_sub_epi32(at, _mm256_cmpeq_epi32(_mm256_max_epu32(inside, frequency), inside));
-    load_slots(job.slots, at, range, value);
-    inside = _mm256_sub_epi32(low, _mm256_and_si256(range, half));
-  } while (lanes_beyond(inside, range) != 0);
-  return {advance(state, range, inside), value};
+  const __m256i product = _mm256_mullo_epi32(_mm256_srli_epi32(state, 16), place.frequency);
+  // Only the escape slot, the last one, ends at 65536.
+  const __m256i end = _mm256_add_epi32(_mm256_sub_epi32(low, place.inside), place.frequency);
+  const __m256i escaped = _mm256_cmpeq_epi32(end, _mm256_set1_epi32(0x10000));
+  return {_mm256_add_epi32(product, place.inside), _mm256_add_epi32(offset, place.slot),
+          mask_of(escaped)};
 }
 
 // Gives each lane below 2^16 the next word, in lane order. Loads 8 words, whatever it takes.
@@ -106,11 +134,6 @@ __m256i refill(__m256i state, const std::uint8_t*& word) {
   const __m256i spread = _mm256_permutevar8x32_epi32(words, source);
   word += 2 * _mm_popcnt_u32(mask);
   return _mm256_blendv_epi8(state, _mm256_or_si256(_mm256_slli_epi32(state, 16), spread), empty);
-}
-
-std::uint32_t escapes(__m256i value) {
-  const __m256i found = _mm256_cmpeq_epi32(value, _mm256_set1_epi32(kEscapeValue));
-  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(found)));
 }
 
 bool rows_valid(__m256i row, __m256i last_row) {
@@ -143,7 +166,7 @@ void decode(LaneJob<Index>& job) {
       const Eight next = step(job, state[g], row[g]);
       state[g] = refill(next.state, word);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(job.out + i + 8 * g), next.value);
-      escaped |= escapes(next.value) << (8 * g);
+      escaped |= next.escaped << (8 * g);
     }
     if (__builtin_expect(escaped != 0, 0) && !resolve_escapes(job, i, escaped)) {
       return;

@@ -77,9 +77,6 @@ void warm(const LaneTables& tables, std::size_t count) {
   for (std::size_t i = 0; i < entries; i += 8) {
     __builtin_prefetch(&tables.buckets[i]);
   }
-  for (std::size_t i = 0; i < entries; i += 16) {
-    __builtin_prefetch(&tables.bucket_slots[i]);
-  }
 #endif
 }
 
@@ -136,9 +133,8 @@ template <class Index>
 Result decode_symbols(const Whole& whole, const LanePart& part, const Index* indexes,
                       std::size_t count, std::int32_t* out) {
   LaneJob<Index> job{};
-  job.buckets_of_row = whole.tables.buckets_of_row.data();
+  job.lane_rows = whole.tables.lane_rows.data();
   job.buckets = whole.tables.buckets.data();
-  job.bucket_slots = whole.tables.bucket_slots.data();
   job.slots = whole.tables.slots.data();
   job.rows = whole.tables.rows.data();
   job.row_count = static_cast<std::uint32_t>(whole.tables.rows.size());

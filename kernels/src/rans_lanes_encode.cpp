@@ -62,7 +62,7 @@ Result encode_symbols(const LaneTables& tables, const std::int32_t* symbols, con
       value = row.escape;
     }
     const std::size_t at = row.first + static_cast<std::size_t>(value);
-    const std::uint32_t range = tables.slots[at].range;
+    const std::uint32_t range = tables.slots[at];
     const std::uint32_t frequency = range >> 16;
     std::uint32_t x = states[i & (lanes - 1)];
     const bool full = x >= frequency << 16;

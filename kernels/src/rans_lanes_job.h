@@ -15,10 +15,9 @@ namespace latentsr {
 
 template <class Index>
 struct LaneJob {
-  const std::uint32_t* buckets_of_row;
-  const LaneSlot* buckets;
-  const std::uint32_t* bucket_slots;
-  const LaneSlot* slots;
+  const LaneRow* lane_rows;
+  const LaneBucket* buckets;
+  const std::uint32_t* slots;
   const CdfRow* rows;
   std::uint32_t row_count;
 
@@ -36,8 +35,8 @@ struct LaneJob {
   Result fault;                  // the first fault found
 };
 
-// Replaces the marks of escaped symbols out[first + i], for each bit i of `mask`, by the values
-// of the side section. False, with job.fault set, when it does not hold them.
+// Replaces the escaped symbols out[first + i], for each bit i of `mask`, by the values of the side
+// section. False, with job.fault set, when it does not hold them.
 template <class Index>
 bool resolve_escapes(LaneJob<Index>& job, std::size_t first, std::uint32_t mask);
 

@@ -37,6 +37,7 @@ constexpr SpreadTable kSpread;
 struct Four {
   uint32x4_t state;
   uint32x4_t value;
+  uint32x4_t escaped;  // all bits set where
 };
 
 uint32x4_t load_indexes(const std::uint8_t* indexes) {
@@ -50,41 +51,56 @@ uint32x4_t load_indexes(const std::int32_t* indexes) {
   return vreinterpretq_u32_s32(vld1q_s32(indexes));  // negative becomes huge
 }
 
-// There is no gather: four loads, each into its lane.
-uint32x4_t load_each(const std::uint32_t* base, uint32x4_t at) {
-  uint32x4_t found = vdupq_n_u32(base[vgetq_lane_u32(at, 0)]);
-  found = vld1q_lane_u32(base + vgetq_lane_u32(at, 1), found, 1);
-  found = vld1q_lane_u32(base + vgetq_lane_u32(at, 2), found, 2);
-  return vld1q_lane_u32(base + vgetq_lane_u32(at, 3), found, 3);
-}
-
-// One whole slot in 64 bits.
-uint32x2_t load_slot(const LaneSlot* slots, std::uint32_t at) {
+// There is no gather: four loads, each of 64 bits, a pair of 32-bit numbers.
+template <class Pair>
+uint32x2_t load_pair(const Pair* pairs, std::uint32_t at) {
+  static_assert(sizeof(Pair) == 8);
   std::uint64_t both;
-  std::memcpy(&both, slots + at, sizeof both);
+  std::memcpy(&both, pairs + at, sizeof both);
   return vreinterpret_u32_u64(vcreate_u64(both));
 }
 
-// Slots number `at`, split into their two halves.
-void load_slots(const LaneSlot* slots, uint32x4_t at, uint32x4_t& range, uint32x4_t& value) {
-  const uint32x4_t low = vcombine_u32(load_slot(slots, vgetq_lane_u32(at, 0)),
-                                      load_slot(slots, vgetq_lane_u32(at, 1)));
-  const uint32x4_t high = vcombine_u32(load_slot(slots, vgetq_lane_u32(at, 2)),
-                                       load_slot(slots, vgetq_lane_u32(at, 3)));
-  range = vuzp1q_u32(low, high);
-  value = vuzp2q_u32(low, high);
-}
-
-// Lanes whose state lies at or beyond the end of their slot: all bits set.
-uint32x4_t lanes_beyond(uint32x4_t inside, uint32x4_t range) {
-  return vcgeq_u32(inside, vshrq_n_u32(range, 16));
+// Pairs number `at`, split into their two halves.
+template <class Pair>
+void load_pairs(const Pair* pairs, uint32x4_t at, uint32x4_t& first, uint32x4_t& second) {
+  const uint32x4_t low = vcombine_u32(load_pair(pairs, vgetq_lane_u32(at, 0)),
+                                      load_pair(pairs, vgetq_lane_u32(at, 1)));
+  const uint32x4_t high = vcombine_u32(load_pair(pairs, vgetq_lane_u32(at, 2)),
+                                       load_pair(pairs, vgetq_lane_u32(at, 3)));
+  first = vuzp1q_u32(low, high);
+  second = vuzp2q_u32(low, high);
 }
 
 bool any(uint32x4_t lanes) { return vmaxvq_u32(lanes) != 0; }
 
-// The states after the symbols found, before the refill.
-uint32x4_t advance(uint32x4_t state, uint32x4_t range, uint32x4_t inside) {
-  return vmlaq_u32(inside, vshrq_n_u32(state, 16), vshrq_n_u32(range, 16));
+// Where states lie: number of the slot, its frequency, and how far inside.
+struct Place {
+  uint32x4_t slot;
+  uint32x4_t frequency;
+  uint32x4_t inside;
+};
+
+// Goes on, for the lanes in `beyond`, from the slots of `place` to the later ones that hold `low`.
+template <class Index>
+void search(const LaneJob<Index>& job, uint32x4_t low, uint32x4_t row, uint32x4_t beyond,
+            Place& place) {
+  std::uint32_t lows[4], rows[4], wrong[4], slot[4], frequency[4], inside[4];
+  vst1q_u32(lows, low);
+  vst1q_u32(rows, row);
+  vst1q_u32(wrong, beyond);
+  vst1q_u32(slot, place.slot);
+  vst1q_u32(frequency, place.frequency);
+  vst1q_u32(inside, place.inside);
+  for (int lane = 0; lane < 4; ++lane) {
+    const std::uint32_t* slots = job.slots + job.rows[rows[lane]].first;
+    while (wrong[lane] != 0) {  // ends: a row's last slot reaches 65536
+      const std::uint32_t range = slots[++slot[lane]];
+      inside[lane] = lows[lane] - (range & 0xffff);
+      frequency[lane] = range >> 16;
+      wrong[lane] = inside[lane] >= frequency[lane] ? 1 : 0;
+    }
+  }
+  place = {vld1q_u32(slot), vld1q_u32(frequency), vld1q_u32(inside)};
 }
 
 // One symbol of each lane, without the refill. `row` holds valid row numbers. Always inline: a
@@ -93,27 +109,29 @@ template <class Index>
 [[gnu::always_inline]] inline Four step(const LaneJob<Index>& job, uint32x4_t state, uint32x4_t row) {
   const uint32x4_t half = vdupq_n_u32(0xffff);
   const uint32x4_t low = vandq_u32(state, half);
-  const uint32x4_t where = load_each(job.buckets_of_row, row);
+  uint32x4_t where;
+  uint32x4_t offset;
+  load_pairs(job.lane_rows, row, where, offset);
   const uint32x4_t shift = vandq_u32(where, vdupq_n_u32((1 << kShiftBits) - 1));
   // Shifts by a register go left; a negative count goes right.
-  const uint32x4_t offset = vshlq_u32(low, vnegq_s32(vreinterpretq_s32_u32(shift)));
-  const uint32x4_t bucket = vaddq_u32(vshrq_n_u32(where, kShiftBits), offset);
+  const uint32x4_t inner = vshlq_u32(low, vnegq_s32(vreinterpretq_s32_u32(shift)));
   uint32x4_t range;
-  uint32x4_t value;
-  load_slots(job.buckets, bucket, range, value);
-  uint32x4_t inside = vsubq_u32(low, vandq_u32(range, half));
-  uint32x4_t beyond = lanes_beyond(inside, range);
-  if (__builtin_expect(!any(beyond), 1)) {
-    return {advance(state, range, inside), value};
+  uint32x4_t second;
+  load_pairs(job.buckets, vaddq_u32(vshrq_n_u32(where, kShiftBits), inner), range, second);
+  Place place{vshrq_n_u32(second, 16), vshrq_n_u32(range, 16),
+              vsubq_u32(low, vandq_u32(range, half))};
+  uint32x4_t beyond = vcgeq_u32(place.inside, place.frequency);
+  place.inside = vsubq_u32(place.inside, vandq_u32(beyond, place.frequency));
+  place.frequency = vbslq_u32(beyond, vandq_u32(second, half), place.frequency);
+  place.slot = vsubq_u32(place.slot, beyond);  // all bits set is -1
+  beyond = vcgeq_u32(place.inside, place.frequency);
+  if (__builtin_expect(any(beyond), 0)) {
+    search(job, low, row, beyond, place);
   }
-  uint32x4_t at = load_each(job.bucket_slots, bucket);
-  do {  // ends: a row's last slot reaches 65536
-    at = vsubq_u32(at, beyond);  // all bits set is -1
-    load_slots(job.slots, at, range, value);
-    inside = vsubq_u32(low, vandq_u32(range, half));
-    beyond = lanes_beyond(inside, range);
-  } while (any(beyond));
-  return {advance(state, range, inside), value};
+  const uint32x4_t state_after = vmlaq_u32(place.inside, vshrq_n_u32(state, 16), place.frequency);
+  // Only the escape slot, the last one, ends at 65536.
+  const uint32x4_t end = vaddq_u32(vsubq_u32(low, place.inside), place.frequency);
+  return {state_after, vaddq_u32(offset, place.slot), vceqq_u32(end, vdupq_n_u32(0x10000))};
 }
 
 // Gives each lane below 2^16 the next word, in lane order. Loads 4 words, whatever it takes.
@@ -129,11 +147,15 @@ uint32x4_t refill(uint32x4_t state, const std::uint8_t*& word) {
   return vorrq_u32(moved, vreinterpretq_u32_u8(spread));
 }
 
-// The escaped ones among the symbols just stored; seldom asked for.
-std::uint32_t escapes(const std::int32_t* out, std::size_t lanes) {
+// The bits of escaped lanes, four a group; seldom asked for.
+std::uint32_t bits_of(const uint32x4_t* escaped, int groups) {
   std::uint32_t mask = 0;
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
-    mask |= (out[lane] == kEscapeValue ? 1u : 0u) << lane;
+  for (int g = 0; g < groups; ++g) {
+    std::uint32_t lanes[4];
+    vst1q_u32(lanes, escaped[g]);
+    for (int lane = 0; lane < 4; ++lane) {
+      mask |= (lanes[lane] & 1) << (4 * g + lane);
+    }
   }
   return mask;
 }
@@ -141,7 +163,6 @@ std::uint32_t escapes(const std::int32_t* out, std::size_t lanes) {
 template <class Index, int Groups>
 void decode(LaneJob<Index>& job) {
   constexpr std::size_t lanes = 4 * Groups;
-  const uint32x4_t mark = vreinterpretq_u32_s32(vdupq_n_s32(kEscapeValue));
   const std::uint8_t* word = job.word;
   uint32x4_t state[Groups];
   for (int g = 0; g < Groups; ++g) {
@@ -158,15 +179,17 @@ void decode(LaneJob<Index>& job) {
     if (vmaxvq_u32(greatest) >= job.row_count) {
       break;
     }
-    uint32x4_t escaped = vdupq_n_u32(0);
+    uint32x4_t escaped[Groups];
+    uint32x4_t any_escaped = vdupq_n_u32(0);
     for (int g = 0; g < Groups; ++g) {
       const Four next = step(job, state[g], row[g]);
       state[g] = refill(next.state, word);
       vst1q_s32(job.out + i + 4 * g, vreinterpretq_s32_u32(next.value));
-      escaped = vorrq_u32(escaped, vceqq_u32(next.value, mark));
+      escaped[g] = next.escaped;
+      any_escaped = vorrq_u32(any_escaped, next.escaped);
     }
-    if (__builtin_expect(any(escaped), 0) &&
-        !resolve_escapes(job, i, escapes(job.out + i, lanes))) {
+    if (__builtin_expect(any(any_escaped), 0) &&
+        !resolve_escapes(job, i, bits_of(escaped, Groups))) {
       return;
     }
     i += lanes;

@@ -4,28 +4,44 @@
 
 #include "latentsr/rans_lanes.h"
 #include "rans_lanes_job.h"
+#include "select.h"
 
 namespace latentsr {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "words are loaded in host order");
 
-// One symbol of one lane, without its refill. The escape mark is left in `out`.
+struct Symbol {
+  std::uint32_t state;  // before the refill
+  bool escaped;
+};
+
+// One symbol of one lane; that of the escape slot goes to `out` like any other.
 template <class Index>
-std::uint32_t step(const LaneJob<Index>& job, std::uint32_t x, std::uint32_t row,
-                   std::int32_t& out) {
+Symbol step(const LaneJob<Index>& job, std::uint32_t x, std::uint32_t row, std::int32_t& out) {
   const std::uint32_t low = x & 0xffff;
-  const std::uint32_t where = job.buckets_of_row[row];
-  const std::uint32_t bucket = (where >> kShiftBits) + (low >> (where & 15));
-  const LaneSlot* slot = job.buckets + bucket;
-  if (low - (slot->range & 0xffff) >= slot->range >> 16) {
-    slot = job.slots + job.bucket_slots[bucket] + 1;
-    while (low - (slot->range & 0xffff) >= slot->range >> 16) {  // ends: the last reaches 65536
+  const LaneRow lane_row = job.lane_rows[row];
+  const LaneBucket bucket =
+      job.buckets[(lane_row.buckets >> kShiftBits) + (low >> (lane_row.buckets & 15))];
+  std::uint32_t inside = low - (bucket.range & 0xffff);
+  std::uint32_t frequency = bucket.range >> 16;
+  std::uint32_t slot = bucket.second >> 16;
+  // All bits set when the second slot is the one: which it is hangs on coded bits, no jump.
+  const std::uint32_t beyond = select_below(inside, frequency, 0u, ~0u);
+  inside -= frequency & beyond;
+  frequency += ((bucket.second & 0xffff) - frequency) & beyond;
+  slot -= beyond;
+  if (inside >= frequency) {
+    const std::uint32_t* slots = job.slots + job.rows[row].first;
+    do {  // ends: the last slot reaches 65536
       ++slot;
-    }
+      inside = low - (slots[slot] & 0xffff);
+      frequency = slots[slot] >> 16;
+    } while (inside >= frequency);
   }
-  out = slot->value;
-  return (x >> 16) * (slot->range >> 16) + low - (slot->range & 0xffff);
+  out = lane_row.offset + static_cast<std::int32_t>(slot);
+  // Only the escape slot, the last one, ends at 65536.
+  return {(x >> 16) * frequency + inside, low - inside + frequency == 0x10000};
 }
 
 }  // namespace
@@ -42,14 +58,14 @@ bool decode_turns_scalar(LaneJob<Index>& job) {
         job.fault = {Status::bad_index, i, static_cast<std::int64_t>(job.indexes[i])};
         return false;
       }
-      const std::uint32_t x =
+      const Symbol next =
           step(job, job.states[lane], static_cast<std::uint32_t>(index), job.out[i]);
       std::uint16_t word;
       std::memcpy(&word, job.word, sizeof word);
-      const bool empty = x < kLaneLow;
-      job.states[lane] = empty ? x << 16 | word : x;
-      job.word += empty ? 2 : 0;
-      if (job.out[i] == kEscapeValue && !resolve_escapes(job, i, 1)) {
+      const std::uint32_t full = next.state << 16 | word;
+      job.states[lane] = select_below(next.state, kLaneLow, full, next.state);
+      job.word += select_below(next.state, kLaneLow, 2u, 0u);
+      if (next.escaped && !resolve_escapes(job, i, 1)) {
         return false;
       }
     }
@@ -68,7 +84,8 @@ bool decode_rest(LaneJob<Index>& job, std::int64_t bytes) {
       return false;
     }
     std::uint32_t& state = job.states[i & (job.lanes - 1)];
-    state = step(job, state, static_cast<std::uint32_t>(index), job.out[i]);
+    const Symbol next = step(job, state, static_cast<std::uint32_t>(index), job.out[i]);
+    state = next.state;
     if (state < kLaneLow) {
       if (job.word == job.words_end) {
         job.fault = {Status::truncated, i, bytes};
@@ -79,7 +96,7 @@ bool decode_rest(LaneJob<Index>& job, std::int64_t bytes) {
       state = state << 16 | word;
       job.word += 2;
     }
-    if (job.out[i] == kEscapeValue && !resolve_escapes(job, i, 1)) {
+    if (next.escaped && !resolve_escapes(job, i, 1)) {
       return false;
     }
   }

@@ -8,29 +8,30 @@
 
 namespace latentsr {
 
-// One slot as a decoder needs it, side by side so that one cache line answers everything.
-struct LaneSlot {
-  std::uint32_t range;  // start | frequency << 16, as in CdfTables::slots
-  std::int32_t value;   // the symbol, or kEscapeValue
+// The two slots that hold the first states of a bucket, which nearly all states of it are in: one
+// load of 64 bits answers most searches, without a jump that depends on coded bits. All slots
+// after the first follow it without gaps, so the second one starts where the first one ends.
+struct LaneBucket {
+  std::uint32_t range;   // start | frequency << 16 of the first slot, as in CdfTables::slots
+  std::uint32_t second;  // frequency of the second slot, 0 for none | number of the first << 16
 };
 
-// Marks the escape slot. No ordinary value is this small: |offset| <= 2^24.
-inline constexpr std::int32_t kEscapeValue = INT32_MIN;
+// Of one row, side by side for the same reason: where its buckets start and how wide they are,
+// base << 4 | shift, and the value of slot 0. A bucket covers 2^shift states; rows with narrow
+// slots get narrow buckets, so that the search seldom goes on and tables stay in the cache.
+struct LaneRow {
+  std::uint32_t buckets;
+  std::int32_t offset;
+};
 
-// Where a row's buckets start and how wide they are, in one word: base << 4 | shift.
-// A bucket covers 2^shift states; rows with narrow slots get narrow buckets, so that the search
-// seldom takes a step while flat and certain rows stay small enough for the cache.
 inline constexpr int kShiftBits = 4;
 
 // Read-only after build(), so any number of threads may share one.
 struct LaneTables {
-  std::vector<std::uint32_t> buckets_of_row;
-  // For each bucket the slot of its first state: a copy, which answers most searches with one
-  // load, and its number in `slots`, where the search goes on.
-  std::vector<LaneSlot> buckets;
-  std::vector<std::uint32_t> bucket_slots;
-  std::vector<LaneSlot> slots;              // of all rows
-  std::vector<std::uint64_t> reciprocals;   // ceil(2^48 / frequency), for each slot
+  std::vector<LaneRow> lane_rows;
+  std::vector<LaneBucket> buckets;
+  std::vector<std::uint32_t> slots;        // of all rows, as in CdfTables
+  std::vector<std::uint64_t> reciprocals;  // ceil(2^48 / frequency), for each slot
   std::vector<CdfRow> rows;
 
   // Copies what it needs. False beyond 2^28 buckets or 2^31 slots, the reach of the indexes.
