@@ -11,13 +11,18 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "words are loaded in host order");
 
+// Symbols that a word of 16 bits must be worth for a stream to be sparse; 12 is 1.3 bits a symbol.
+constexpr std::size_t kSymbolsPerWord = 12;
+
 struct Symbol {
   std::uint32_t state;  // before the refill
   bool escaped;
 };
 
-// One symbol of one lane; that of the escape slot goes to `out` like any other.
-template <class Index>
+// One symbol of one lane; that of the escape slot goes to `out` like any other. Which of a bucket's
+// two slots it is hangs on coded bits: `Sparse` streams hold so few that a jump is foreseen, in
+// others it would cost more than the symbol.
+template <bool Sparse, class Index>
 Symbol step(const LaneJob<Index>& job, std::uint32_t x, std::uint32_t row, std::int32_t& out) {
   const std::uint32_t low = x & 0xffff;
   const LaneRow lane_row = job.lane_rows[row];
@@ -26,11 +31,18 @@ Symbol step(const LaneJob<Index>& job, std::uint32_t x, std::uint32_t row, std::
   std::uint32_t inside = low - (bucket.range & 0xffff);
   std::uint32_t frequency = bucket.range >> 16;
   std::uint32_t slot = bucket.second >> 16;
-  // All bits set when the second slot is the one: which it is hangs on coded bits, no jump.
-  const std::uint32_t beyond = select_below(inside, frequency, 0u, ~0u);
-  inside -= frequency & beyond;
-  frequency += ((bucket.second & 0xffff) - frequency) & beyond;
-  slot -= beyond;
+  if constexpr (Sparse) {
+    if (inside >= frequency) {
+      inside -= frequency;
+      frequency = bucket.second & 0xffff;
+      ++slot;
+    }
+  } else {
+    const std::uint32_t beyond = select_below(inside, frequency, 0u, ~0u);  // all bits or none
+    inside -= frequency & beyond;
+    frequency += ((bucket.second & 0xffff) - frequency) & beyond;
+    slot -= beyond;
+  }
   if (inside >= frequency) {
     const std::uint32_t* slots = job.slots + job.rows[row].first;
     do {  // ends: the last slot reaches 65536
@@ -44,10 +56,8 @@ Symbol step(const LaneJob<Index>& job, std::uint32_t x, std::uint32_t row, std::
   return {(x >> 16) * frequency + inside, low - inside + frequency == 0x10000};
 }
 
-}  // namespace
-
-template <class Index>
-bool decode_turns_scalar(LaneJob<Index>& job) {
+template <bool Sparse, class Index>
+bool decode_turns(LaneJob<Index>& job) {
   const std::uint32_t lanes = job.lanes;
   while (job.count - job.position >= lanes &&
          static_cast<std::size_t>(job.words_end - job.word) >= 2 * std::size_t{lanes}) {
@@ -59,12 +69,18 @@ bool decode_turns_scalar(LaneJob<Index>& job) {
         return false;
       }
       const Symbol next =
-          step(job, job.states[lane], static_cast<std::uint32_t>(index), job.out[i]);
+          step<Sparse>(job, job.states[lane], static_cast<std::uint32_t>(index), job.out[i]);
       std::uint16_t word;
       std::memcpy(&word, job.word, sizeof word);
       const std::uint32_t full = next.state << 16 | word;
-      job.states[lane] = select_below(next.state, kLaneLow, full, next.state);
-      job.word += select_below(next.state, kLaneLow, 2u, 0u);
+      if constexpr (Sparse) {
+        const bool empty = next.state < kLaneLow;
+        job.states[lane] = empty ? full : next.state;
+        job.word += empty ? 2 : 0;
+      } else {
+        job.states[lane] = select_below(next.state, kLaneLow, full, next.state);
+        job.word += select_below(next.state, kLaneLow, 2u, 0u);
+      }
       if (next.escaped && !resolve_escapes(job, i, 1)) {
         return false;
       }
@@ -72,6 +88,15 @@ bool decode_turns_scalar(LaneJob<Index>& job) {
     job.position += lanes;
   }
   return true;
+}
+
+}  // namespace
+
+template <class Index>
+bool decode_turns_scalar(LaneJob<Index>& job) {
+  const auto words = static_cast<std::size_t>(job.words_end - job.word) / 2;
+  return words < (job.count - job.position) / kSymbolsPerWord ? decode_turns<true>(job)
+                                                              : decode_turns<false>(job);
 }
 
 template <class Index>
@@ -84,7 +109,7 @@ bool decode_rest(LaneJob<Index>& job, std::int64_t bytes) {
       return false;
     }
     std::uint32_t& state = job.states[i & (job.lanes - 1)];
-    const Symbol next = step(job, state, static_cast<std::uint32_t>(index), job.out[i]);
+    const Symbol next = step<false>(job, state, static_cast<std::uint32_t>(index), job.out[i]);
     state = next.state;
     if (state < kLaneLow) {
       if (job.word == job.words_end) {
