@@ -106,7 +106,8 @@ void search(const LaneJob<Index>& job, uint32x4_t low, uint32x4_t row, uint32x4_
 // One symbol of each lane, without the refill. `row` holds valid row numbers. Always inline: a
 // call would move all states to memory and back, since no register keeps 128 bits across it.
 template <class Index>
-[[gnu::always_inline]] inline Four step(const LaneJob<Index>& job, uint32x4_t state, uint32x4_t row) {
+[[gnu::always_inline]] inline Four step(const LaneJob<Index>& job, uint32x4_t state,
+                                        uint32x4_t row) {
   const uint32x4_t half = vdupq_n_u32(0xffff);
   const uint32x4_t low = vandq_u32(state, half);
   uint32x4_t where;
