@@ -137,26 +137,6 @@ def test_symbols_of_certain_rows_must_be_zero():
         coder.encode(symbols, indexes, form="lanes", parts=3)
 
 
-def test_threads_change_nothing():
-    """Bytes, symbols and the fault that is named, with parts of which several are damaged."""
-    tables = gaussian_tables()
-    symbols, indexes = draw(np.random.default_rng(9), tables, 40_000, 0.001)
-    kernel = native(tables)
-    stream = kernel.encode(symbols, indexes, 8, 16)[1]
-    assert all(kernel.encode(symbols, indexes, 8, 16, 0, n)[1] == stream for n in (2, 5, 64))
-    rng = np.random.default_rng(10)
-    for _ in range(50):
-        data = np.frombuffer(stream, np.uint8).copy()
-        for at in rng.integers(0, data.size, 3):
-            data[at] ^= 1 << int(rng.integers(0, 8))
-        found = {
-            kernel.decode(data, indexes, np.empty(symbols.size, np.int32), chosen, 0, threads)
-            for threads in (1, 2, 5)
-            for chosen in (isa.NAMES[name] for name in isa.supported())
-        }
-        assert len(found) == 1
-
-
 @pytest.mark.parametrize("offset", [-(2**24), 2**24])
 def test_every_int32_at_both_ends_of_the_offset(offset: int):
     tables = tables_from_rows([[0, 40000, 65536]], [offset])
