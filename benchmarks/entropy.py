@@ -35,7 +35,8 @@ escapes as it writes them. constriction may lie below it, having no tables, and 
 latents: their tails are heavier than a Gaussian's, and tables give no value less than 2^-16.
 torch_ans adds its own head of 4 bytes. `not_running_percent` is time that other work on the machine
 took; measure on a quiet one, or with `--clock cpu`, which counts the time that the process ran and
-leaves two threads out; these are worth nothing where `cores_had` is near 1.
+leaves two threads out; these are worth nothing where `cores_had` is near 1. Two threads are
+measured once more in turn with one and nothing else (`alone`).
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def run(latents: LatentSet, rounds: int, clock: str) -> dict[str, Any]:
     if latents.chunks:
         result["pictures"] = picture_rates(latents)
     if latents.threads and clock == "wall":
-        result["two_threads"] = {"cores_had": cores[2], **threads(entrants, times)}
+        result["two_threads"] = {"cores_had": cores[2], **threads(entrants, times, rounds)}
     if latents.skip:
         result["certain_zeros"] = certain_zeros(entrants, latents)
     return result

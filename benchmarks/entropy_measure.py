@@ -128,19 +128,35 @@ def summary(entrants: list[Entrant], latents: LatentSet, times: Times) -> dict[s
     return found
 
 
-def threads(entrants: list[Entrant], times: Times) -> dict[str, Any]:
-    """How many times faster two threads are than one, on the same streams."""
+def threads(entrants: list[Entrant], times: Times, rounds: int) -> dict[str, Any]:
+    """How many times faster two threads are than one, on the same streams.
+
+    Among all coders, as above, and in turn with one thread and nothing else (`alone`), with the
+    cores that the process had then: a second core that has long been idle comes late.
+    """
     two = next(e for e in entrants if e.contender.threads == 2)
     name = two.contender.name
-    one = name.removesuffix(", 2 threads")
+    first = name.removesuffix(", 2 threads")
+    one = next(e for e in entrants if e.contender.name == first)
     return {
         "parts": [lanes_and_parts(data)[1] for data in two.data],
         **{
-            f"{way}_{state}": ratio(times[state][way], one, name)
+            f"{way}_{state}": ratio(times[state][way], first, name)
             for way in two.contender.ways
             for state in STATES
         },
+        "alone": {way: _alone(one, two, way, rounds) for way in two.contender.ways},
     }
+
+
+def _alone(one: Entrant, two: Entrant, way: str, rounds: int) -> dict[str, float]:
+    ratios, cores = [], []
+    for _ in range(rounds):
+        for number in range(len(one.ready)):
+            single, double = one.call(way, number), two.call(way, number)
+            ratios.append(single["wall"] / double["wall"])
+            cores.append(double["cpu"] / double["wall"])
+    return {"ratio": float(np.median(ratios)), "cores_had": float(np.median(cores))}
 
 
 def certain_zeros(entrants: list[Entrant], latents: LatentSet) -> dict[str, Any]:
