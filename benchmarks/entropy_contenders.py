@@ -7,6 +7,7 @@ answers in the form that its call gives; making bytes or arrays of that is not t
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ BASE = "CompressAI"
 OURS = "latentsr"
 
 
-class Contender:
+class Contender(ABC):
     """One coder on one data set. `slow` ones run in few rounds; `ways` says what is timed."""
 
     slow = False
@@ -38,15 +39,15 @@ class Contender:
         """The latent that this coder takes: the same, unless it changes symbols."""
         return latent
 
+    @abstractmethod
     def prepare(self, latent: Latent) -> Any:
         """Inputs of `encode` and `decode`."""
-        raise NotImplementedError
 
-    def encode(self, ready: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def encode(self, ready: Any) -> Any: ...
 
-    def decode(self, stream: Any, ready: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def decode(self, stream: Any, ready: Any) -> Any: ...
 
     def to_bytes(self, stream: Any) -> bytes:
         return bytes(stream)
