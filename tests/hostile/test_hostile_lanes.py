@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from damage import flipped, spliced, truncated
 from entropy_cases import draw, gaussian_tables, random_tables
 from latentsr import _kernels
 from latentsr._kernels import Status
@@ -30,21 +31,6 @@ class Case(NamedTuple):
     indexes: NDArray[np.uint8]
     skip: int
     stream: bytes
-
-
-def truncated(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
-    return stream[: rng.integers(0, len(stream))]
-
-
-def flipped(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
-    data = bytearray(stream)
-    for _ in range(rng.integers(1, 9)):
-        data[rng.integers(0, len(data))] ^= 1 << int(rng.integers(0, 8))
-    return bytes(data)
-
-
-def spliced(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
-    return stream[: rng.integers(0, len(stream) + 1)] + other[rng.integers(0, len(other)) :]
 
 
 def header(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:

@@ -12,26 +12,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from damage import flipped, spliced, truncated
 from entropy_cases import CompressaiCoder, draw, gaussian_tables, random_tables
 from latentsr.entropy import PieceDecoder, Position, reference
 from latentsr.errors import CorruptStream
 
 ROUNDS = int(os.environ.get("LATENTSR_HOSTILE_ROUNDS", "1500"))
-
-
-def truncated(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
-    return stream[: rng.integers(0, len(stream))]
-
-
-def flipped(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
-    data = bytearray(stream)
-    for _ in range(rng.integers(1, 9)):
-        data[rng.integers(0, len(data))] ^= 1 << int(rng.integers(0, 8))
-    return bytes(data)
-
-
-def spliced(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
-    return stream[: rng.integers(0, len(stream) + 1)] + other[rng.integers(0, len(other)) :]
 
 
 def replaced(rng: np.random.Generator, stream: bytes, other: bytes) -> bytes:
