@@ -117,7 +117,7 @@ class Codec:
 
         Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.
         """
-        return self._decode(self.open_stream(stream), self.bundle.route(route, "decode"))
+        return self._decode(stream, self.bundle.route(route, "decode"))
 
     def upscale(
         self, stream: bytes | bytearray | memoryview, route: str = "latent_x4"
@@ -130,7 +130,7 @@ class Codec:
                 f"route does not enlarge: found {route!r}, expected one of "
                 f"{', '.join(larger) or '(none)'}; choose one of these or use decode"
             )
-        return self._decode(self.open_stream(stream), chosen)
+        return self._decode(stream, chosen)
 
     def open_stream(self, data: bytes | bytearray | memoryview) -> Stream:
         """Take a stream apart and make sure that it belongs to this bundle."""
@@ -167,9 +167,14 @@ class Codec:
                     self.engine(name)
         routes.execute(route, run, self.machine)
 
-    def _decode(self, parts: Stream, route: Route) -> np.ndarray:
+    def _decode(self, data: bytes | bytearray | memoryview, route: Route) -> np.ndarray:
+        timeline = Timeline()
+        with timeline.stage("open stream", "read"):
+            parts = self.open_stream(data)
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
-        run = routes.Run(parts.width, parts.height, parts.padding, parts.form, parts.exact)
+        run = routes.Run(
+            parts.width, parts.height, parts.padding, parts.form, parts.exact, timeline=timeline
+        )
         run.chunks = dict(zip(names, parts.chunks, strict=True))
         self._execute(route, run)
         if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:

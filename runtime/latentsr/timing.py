@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Stage:
-    """One step of a call: name, kind (``engine``, ``entropy``, ``image``, ``start``), ms, MACs."""
+    """One step of a call: its name, kind, milliseconds and MACs.
+
+    kind: ``read``, ``entropy``, ``engine``, ``image``, ``write`` or ``start``.
+    """
 
     name: str
     kind: str

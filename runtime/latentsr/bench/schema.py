@@ -1,0 +1,130 @@
+"""What a benchmark result is: one JSON object, version 1, and the check of what is read back.
+
+Milliseconds are wall-clock, from the stream's bytes to the uint8 picture, measured inside each
+contender's own process. A *figures* object is {min, mean, p50, p90, p95, p99, max, cov}, over all
+inputs, rounds and launches; cov is the deviation over the mean. ::
+
+    schema           "latentsr-bench"
+    schema_version   1; a reader refuses a greater one
+    created          time in UTC, ISO 8601
+    command          [words] that make this result again, or null
+    machine          {cpu, cores, isa, memory_bytes, system, python, versions,
+                      timer: {resolution_ns, stage_cost_us},
+                      sgemm: {gmacs_per_s: figures, threads}}
+    bundle           {name, family, fingerprint, bytes, random_weights}
+    settings         {backend, device, threads, launches, warmup, rounds, write, excluded: [text]}
+    pictures         [{name, width, height, coded_width, coded_height, bytes, bpp, bpp_output}]
+    routes           [one for each contender:
+      name, kind     kind is "route" or "baseline"
+      about, runs_on, scale, random_weights, versions
+      samples        how many calls were timed
+      latency_ms     figures
+      stages         [{name, kind, ms: figures, share, macs, gmacs_per_s, sgemm_share}]; share is
+                     of the call's time; the last two are null where a stage has no MACs; kind is
+                     read, entropy, parameters, engine, image, write, copy or start
+      stage_share    sum of all stages over the call's time, median
+      timer_share    what timing the stages cost, over the call's time
+      launches       [[ms of each round, mean over inputs] for each launch]
+      launch_stages  [{stage name: median ms} for each launch]
+      pictures       [{name, bytes, p50_ms, psnr, psnr_y, ssim, ms_ssim}]; quality may be null
+      quality        {psnr, psnr_y, ssim, ms_ssim}, means, or null
+      bytes          mean bytes read by a call
+      macs           mean multiply-accumulates of a call, 0 where not known
+      throughput     [{in_flight, pictures, seconds, pictures_per_s, output_mp_per_s, busy_cores}]
+      memory         {peak_bytes} of the process
+      cold_start     {process_ms, load_ms, first_ms}: figures of each over launches
+      sizes          [{width, height, p50_ms}]]
+    ratios           [{slow, fast, ratio, low, high, level, count}]: how many times longer `slow`
+                     takes than `fast`, paired within rounds; low and high bound the ratio
+    load             [{seconds, other_share, stolen_share, load_average_before, ...} a launch]
+    warnings         [text]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from latentsr.errors import UsageError
+
+SCHEMA = "latentsr-bench"
+SCHEMA_VERSION = 1
+LARGEST = 256 << 20
+FIGURES = ("min", "mean", "p50", "p90", "p95", "p99", "max", "cov")
+_TOP = {"machine": dict, "bundle": dict, "settings": dict, "pictures": list, "routes": list,
+        "ratios": list, "load": list, "warnings": list}  # fmt: skip
+_ROUTE = {"name": str, "kind": str, "about": str, "runs_on": str, "scale": int, "samples": int,
+          "latency_ms": dict, "stages": list, "stage_share": float, "launches": list,
+          "launch_stages": list, "pictures": list, "macs": float, "throughput": list,
+          "memory": dict, "cold_start": dict, "sizes": list}  # fmt: skip
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a result's file; UsageError where it is none, or one of a newer version."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ValueError(f"over {LARGEST} bytes")
+        value = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"benchmark result cannot be read: found {error} in {path}, expected a file that "
+            "`latentsr bench --json` wrote; check the name"
+        ) from None
+    check(value, str(path))
+    result: dict[str, Any] = value
+    return result
+
+
+def check(value: object, where: str) -> None:
+    """Raise UsageError unless `value` has the form above."""
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise _fault(where, "schema", f"a result of {SCHEMA}")
+    version = value.get("schema_version")
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise _fault(where, "schema_version", f"1..{SCHEMA_VERSION}; update latentsr")
+    _fields(value, _TOP, where)
+    for number, route in enumerate(value["routes"]):
+        place = f"{where}: routes[{number}]"
+        if not isinstance(route, dict):
+            raise _fault(where, f"routes[{number}]", "an object")
+        _fields(route, _ROUTE, place)
+        _figures(route["latency_ms"], f"{place}.latency_ms")
+        for stage in route["stages"]:
+            if not isinstance(stage, dict) or not isinstance(stage.get("name"), str):
+                raise _fault(place, "stages", "objects with a name")
+            _figures(stage.get("ms"), f"{place}.stages.{stage['name']}.ms")
+        for launch in route["launches"]:
+            if not isinstance(launch, list) or not all(_positive(ms) for ms in launch):
+                raise _fault(place, "launches", "lists of milliseconds")
+
+
+def _fields(value: dict[str, Any], kinds: Mapping[str, type], where: str) -> None:
+    for key, kind in kinds.items():
+        allowed = (int, float) if kind is float else (kind,)
+        if not isinstance(value.get(key), allowed):
+            raise _fault(where, key, kind.__name__)
+
+
+def _figures(value: object, where: str) -> None:
+    if not isinstance(value, dict):
+        raise _fault(where, "", "figures")
+    for key in FIGURES:
+        found = value.get(key)
+        if not isinstance(found, (int, float)) or not math.isfinite(found):
+            raise _fault(where, key, "a number")
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value > 0
+
+
+def _fault(where: str, key: str, expected: str) -> UsageError:
+    return UsageError(
+        f"benchmark result is malformed: found no proper {key or 'object'} in {where}, expected "
+        f"{expected}; measure again with `latentsr bench --json`"
+    )
