@@ -30,9 +30,10 @@ Say = Callable[[str], None]
 class Settings:
     """What to measure, and how.
 
-    names: pictures or streams. routes: of the bundle; empty for all decode routes. baselines:
-    names of `latentsr.bench.subject`, each in a process of its own. launches: how often all
-    processes are started anew; the intervals of ratios cover what differs from start to start.
+    names: pictures or streams. routes: of the bundle; empty for all decode routes. subject: who
+    runs them. baselines: names of `latentsr.bench.subject`. Each contender has a process of its
+    own. launches: how often all processes are started anew; the intervals of ratios cover what
+    differs from start to start.
     in_flight: how many pictures at a time for the throughput, one figure each; empty for none.
     sizes: (width, height) of enlarged pictures, for latency against size. write: suffix, to
     write each picture as part of a call. Everything else as in `Schedule` and `load`.
@@ -41,6 +42,7 @@ class Settings:
     bundle: str
     names: tuple[str, ...]
     routes: tuple[str, ...] = ()
+    subject: str = "route"
     baselines: tuple[str, ...] = ()
     baseline_options: dict[str, Any] = field(default_factory=dict)
     backend: str = "ort"
@@ -123,7 +125,9 @@ def _plans(chosen: Sequence[str], settings: Settings) -> list[Plan]:
     def setup(**options: Any) -> Setup:
         return Setup(settings.bundle, settings.backend, settings.device, settings.threads, options)
 
-    plans = [Plan(name, "route", setup(route=name, write=settings.write)) for name in chosen]
+    plans = [
+        Plan(name, settings.subject, setup(route=name, write=settings.write)) for name in chosen
+    ]
     for name in settings.baselines:
         options = settings.baseline_options
         plans.append(Plan(name, name, setup(**options), "baseline"))

@@ -60,6 +60,7 @@ _ROUTE = {"name": str, "kind": str, "about": str, "runs_on": str, "scale": int, 
           "latency_ms": dict, "stages": list, "stage_share": float, "launches": list,
           "launch_stages": list, "pictures": list, "macs": float, "throughput": list,
           "memory": dict, "cold_start": dict, "sizes": list}  # fmt: skip
+_RATIO = {"slow": str, "fast": str, "ratio": float, "low": float, "high": float}
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -88,19 +89,34 @@ def check(value: object, where: str) -> None:
     if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
         raise _fault(where, "schema_version", f"1..{SCHEMA_VERSION}; update latentsr")
     _fields(value, _TOP, where)
+    sgemm = value["machine"].get("sgemm")
+    _figures(sgemm.get("gmacs_per_s") if isinstance(sgemm, dict) else None, f"{where}: sgemm")
+    for key in ("pictures", "routes", "ratios", "load"):
+        if not all(isinstance(item, dict) for item in value[key]):
+            raise _fault(where, key, "a list of objects")
+    if not value["routes"]:
+        raise _fault(where, "routes", "at least one contender")
     for number, route in enumerate(value["routes"]):
-        place = f"{where}: routes[{number}]"
-        if not isinstance(route, dict):
-            raise _fault(where, f"routes[{number}]", "an object")
-        _fields(route, _ROUTE, place)
-        _figures(route["latency_ms"], f"{place}.latency_ms")
-        for stage in route["stages"]:
-            if not isinstance(stage, dict) or not isinstance(stage.get("name"), str):
-                raise _fault(place, "stages", "objects with a name")
-            _figures(stage.get("ms"), f"{place}.stages.{stage['name']}.ms")
-        for launch in route["launches"]:
-            if not isinstance(launch, list) or not all(_positive(ms) for ms in launch):
-                raise _fault(place, "launches", "lists of milliseconds")
+        _route(route, f"{where}: routes[{number}]")
+    for ratio in value["ratios"]:
+        _fields(ratio, _RATIO, f"{where}: ratios")
+
+
+def _route(route: dict[str, Any], where: str) -> None:
+    _fields(route, _ROUTE, where)
+    _figures(route["latency_ms"], f"{where}.latency_ms")
+    for stage in route["stages"]:
+        if not isinstance(stage, dict) or not isinstance(stage.get("name"), str):
+            raise _fault(where, "stages", "objects with a name")
+        _figures(stage.get("ms"), f"{where}.stages.{stage['name']}.ms")
+    for launch in route["launches"]:
+        if not isinstance(launch, list) or not all(_positive(ms) for ms in launch):
+            raise _fault(where, "launches", "lists of milliseconds")
+    if not any(route["launches"]):
+        raise _fault(where, "launches", "at least one round")
+    for launch in route["launch_stages"]:
+        if not isinstance(launch, dict) or not all(_number(ms) for ms in launch.values()):
+            raise _fault(where, "launch_stages", "milliseconds by stage")
 
 
 def _fields(value: dict[str, Any], kinds: Mapping[str, type], where: str) -> None:
@@ -112,11 +128,14 @@ def _fields(value: dict[str, Any], kinds: Mapping[str, type], where: str) -> Non
 
 def _figures(value: object, where: str) -> None:
     if not isinstance(value, dict):
-        raise _fault(where, "", "figures")
+        raise _fault(where, "figures", "an object of figures")
     for key in FIGURES:
-        found = value.get(key)
-        if not isinstance(found, (int, float)) or not math.isfinite(found):
-            raise _fault(where, key, "a number")
+        if not _number(found := value.get(key)) or found < 0:
+            raise _fault(where, key, "a number >= 0")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _positive(value: object) -> bool:
@@ -125,6 +144,6 @@ def _positive(value: object) -> bool:
 
 def _fault(where: str, key: str, expected: str) -> UsageError:
     return UsageError(
-        f"benchmark result is malformed: found no proper {key or 'object'} in {where}, expected "
+        f"benchmark result is malformed: found no proper {key} in {where}, expected "
         f"{expected}; measure again with `latentsr bench --json`"
     )

@@ -1,0 +1,155 @@
+"""Two results against each other: did a contender become slower, by how much, and in which stage.
+
+Noise decides what can be said. Each launch of a result gives two values for a contender: the
+median of its rounds and their lower quartile, which other load hardly reaches. The shift from A to
+B of each is estimated with a two-sample interval over launches. A contender counts as slower when
+by both values the shift is more than the threshold and its interval lies above zero; what
+disturbs one run moves the median but seldom the lower quartile, and almost never both alike.
+Where the machine itself changed speed between the results, its sgemm figures say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from latentsr.bench.statistics import Estimate, two_sample
+from latentsr.errors import UsageError
+
+LOWER = 25
+MACHINE_CHANGE = 0.05
+
+
+@dataclass(frozen=True)
+class StageChange:
+    """How a stage's median time moved, in milliseconds, and its part of the whole change."""
+
+    name: str
+    before_ms: float
+    after_ms: float
+
+    @property
+    def change_ms(self) -> float:
+        """Positive where it became slower."""
+        return self.after_ms - self.before_ms
+
+
+@dataclass(frozen=True)
+class Change:
+    """One contender: shifts as ratios B over A, the verdict, and stages by change, worst first."""
+
+    name: str
+    before_ms: float
+    after_ms: float
+    median: Estimate
+    lower: Estimate
+    slower: bool
+    faster: bool
+    stages: tuple[StageChange, ...]
+
+    @property
+    def cause(self) -> str | None:
+        """The stage that explains most of a slowdown."""
+        worst = self.stages[0] if self.stages else None
+        return worst.name if self.slower and worst and worst.change_ms > 0 else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; ratios are B over A."""
+        return {
+            "name": self.name, "before_ms": self.before_ms, "after_ms": self.after_ms,
+            "median": self.median.as_dict("ratio"), "lower_quartile": self.lower.as_dict("ratio"),
+            "slower": self.slower, "faster": self.faster, "cause": self.cause,
+            "stages": [asdict(stage) | {"change_ms": stage.change_ms} for stage in self.stages],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All contenders that both results have, and what stands against comparing them."""
+
+    changes: tuple[Change, ...]
+    cautions: tuple[str, ...]
+
+    @property
+    def slower(self) -> list[Change]:
+        """Those that became slower by more than the threshold."""
+        return [change for change in self.changes if change.slower]
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any], threshold: float) -> Comparison:
+    """Compare two checked results; threshold: a share, such as 0.05.
+
+    Raises UsageError where they have no contender in common.
+    """
+    second = {route["name"]: route for route in after["routes"]}
+    pairs = [(r, second[r["name"]]) for r in before["routes"] if r["name"] in second]
+    if not pairs:
+        raise UsageError(
+            f"results have no contender in common: found {[r['name'] for r in before['routes']]} "
+            f"and {list(second)}, expected at least one name in both; measure the same routes"
+        )
+    changes = tuple(_change(a, b, threshold) for a, b in pairs)
+    return Comparison(changes, tuple(_cautions(before, after)))
+
+
+def _change(a: Mapping[str, Any], b: Mapping[str, Any], threshold: float) -> Change:
+    median = _shift(a, b, 50)
+    lower = _shift(a, b, LOWER)
+    slower = all(e.value > 1 + threshold and e.low > 1 for e in (median, lower))
+    faster = all(e.value < 1 / (1 + threshold) and e.high < 1 for e in (median, lower))
+    stages = sorted(_stages(a, b), key=lambda stage: -stage.change_ms * (1 if not faster else -1))
+    return Change(
+        a["name"], a["latency_ms"]["p50"], b["latency_ms"]["p50"], median, lower, slower, faster,
+        tuple(stages),
+    )  # fmt: skip
+
+
+def _shift(a: Mapping[str, Any], b: Mapping[str, Any], percentile: int) -> Estimate:
+    """B over A by one value a launch; a single launch is cut into batches, as a stopgap."""
+    logs = [np.log(_values(route, percentile)) for route in (a, b)]
+    found = two_sample(logs[0], logs[1])
+    low, value, high = np.exp([found.low, found.value, found.high])
+    return Estimate(float(value), float(low), float(high), found.level, found.count)
+
+
+def _values(route: Mapping[str, Any], percentile: int) -> np.ndarray:
+    launches = [np.asarray(launch) for launch in route["launches"] if launch]
+    if len(launches) == 1:
+        launches = np.array_split(launches[0], min(6, len(launches[0])))
+    return np.array([np.percentile(launch, percentile) for launch in launches])
+
+
+def _stages(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[StageChange]:
+    """Each stage by the least of its medians over launches that both had: noise only adds."""
+    found = []
+    for name in dict.fromkeys(stage["name"] for route in (a, b) for stage in route["stages"]):
+        times = [
+            [launch[name] for launch in route["launch_stages"] if name in launch]
+            for route in (a, b)
+        ]
+        before, after = (float(np.median(values)) if values else 0.0 for values in times)
+        found.append(StageChange(name, before, after))
+    return found
+
+
+def _cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    found = []
+    for key in ("cpu", "cores", "system"):
+        if a["machine"].get(key) != b["machine"].get(key):
+            found.append(f"other {key}: {a['machine'].get(key)} and {b['machine'].get(key)}")
+    for key in ("threads", "backend", "device", "write"):
+        if a["settings"].get(key) != b["settings"].get(key):
+            found.append(f"other {key}: {a['settings'].get(key)} and {b['settings'].get(key)}")
+    if a["bundle"].get("fingerprint") != b["bundle"].get("fingerprint"):
+        found.append("other bundles")
+    if [p.get("name") for p in a["pictures"]] != [p.get("name") for p in b["pictures"]]:
+        found.append("other pictures")
+    speeds = [r["machine"]["sgemm"]["gmacs_per_s"]["p90"] for r in (a, b)]
+    if abs(speeds[1] / speeds[0] - 1) > MACHINE_CHANGE:
+        found.append(
+            f"the machine's own speed changed: sgemm {speeds[0]:.0f} and {speeds[1]:.0f} GMAC/s"
+        )
+    return found

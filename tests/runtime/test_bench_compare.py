@@ -1,0 +1,144 @@
+"""Comparing results: planted slowdowns are found and attributed, noise is not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from latentsr.bench import schema
+from latentsr.bench.compare import compare
+from latentsr.bench.statistics import summary
+from latentsr.errors import UsageError
+
+STAGES = {"entropy_decode y": 2.0, "latent_sr": 17.0, "picture": 1.0}
+
+
+def made(seed: int, slow: dict[str, float] | None = None, launches: int = 6) -> dict[str, Any]:
+    """A result of one contender with the noise of a busy machine: drift, jitter, outliers."""
+    random = np.random.default_rng(seed)
+    rounds, medians = [], []
+    for _ in range(launches):
+        drift = random.normal(1, 0.01)
+        calls = {
+            name: (ms + (slow or {}).get(name, 0)) * drift * random.normal(1, 0.02, 12)
+            for name, ms in STAGES.items()
+        }
+        whole = sum(calls.values()) + random.choice([0, 15], p=[0.9, 0.1], size=12)
+        rounds.append(whole.tolist())
+        medians.append({name: float(np.median(ms)) for name, ms in calls.items()})
+    figures = summary(rounds)
+    stages = [{"name": n, "kind": "engine", "ms": summary([m[n] for m in medians])} for n in STAGES]
+    route = {
+        "name": "latent_x4", "kind": "route", "about": "", "runs_on": "", "scale": 4,
+        "samples": 72, "latency_ms": figures, "stages": stages, "stage_share": 0.99,
+        "launches": rounds, "launch_stages": medians, "pictures": [], "macs": 0.0,
+        "throughput": [], "memory": {}, "cold_start": {}, "sizes": [],
+    }  # fmt: skip
+    return {
+        "schema": schema.SCHEMA, "schema_version": 1, "bundle": {}, "settings": {},
+        "machine": {"sgemm": {"gmacs_per_s": summary([100.0])}}, "pictures": [],
+        "routes": [route], "ratios": [], "load": [], "warnings": [],
+    }  # fmt: skip
+
+
+def test_equal_results_are_not_flagged() -> None:
+    for seed in range(200):
+        assert not compare(made(seed), made(seed + 1000), 0.05).slower, seed
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_planted_slowdown_is_found_in_its_stage(stage: str) -> None:
+    for seed in range(50):
+        found = compare(made(seed), made(seed + 1000, {stage: 2.0}), 0.05)
+        assert [change.cause for change in found.slower] == [stage], seed
+
+
+def test_an_improvement_is_no_slowdown() -> None:
+    found = compare(made(1, {"picture": 3.0}), made(2), 0.05)
+    assert not found.slower and found.changes[0].faster
+    assert found.changes[0].stages[0].name == "picture"
+
+
+def test_cautions() -> None:
+    other = made(2)
+    other["machine"]["sgemm"]["gmacs_per_s"]["p90"] = 80.0
+    other["machine"]["cpu"] = "another"
+    cautions = " ".join(compare(made(1), other, 0.05).cautions)
+    assert "sgemm" in cautions and "cpu" in cautions
+    other["routes"][0]["name"] = "something_else"
+    with pytest.raises(UsageError, match="in common"):
+        compare(made(1), other, 0.05)
+
+
+def write(path: Path, value: object) -> str:
+    path.write_text(json.dumps(value))
+    return str(path)
+
+
+def run(*arguments: str) -> Any:
+    import typer
+
+    from latentsr.cli.compare import compare as command
+
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_command_fails_where_asked_to(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.json", made(1)), write(tmp_path / "b.json", made(2, {"picture": 2}))
+    assert run(a, b).exit_code == 0
+    failed = run(a, b, "--fail-if-slower", "5%")
+    assert failed.exit_code == 1 and "in picture" in failed.stdout
+    assert run(a, b, "--fail-if-slower", "0.25").exit_code == 0
+    listed = json.loads(run(a, b, "--json").stdout)
+    assert listed["changes"][0]["cause"] == "picture"
+
+
+@pytest.mark.parametrize("threshold", ["", "x", "-1%", "nan"])
+def test_bad_thresholds(tmp_path: Path, threshold: str) -> None:
+    a = write(tmp_path / "a.json", made(1))
+    result = run(a, a, "--fail-if-slower", threshold or "five")
+    assert isinstance(result.exception, UsageError)
+
+
+def damaged() -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = [("no object", []), ("no result", {"schema": "x"})]
+    for path in (
+        ("routes",), ("machine", "sgemm"), ("routes", 0), ("routes", 0, "launches"),
+        ("routes", 0, "launch_stages"), ("routes", 0, "latency_ms", "p50"), ("schema_version",),
+        ("routes", 0, "stages", 0, "ms"), ("pictures",), ("routes", 0, "launches", 0),
+    ):  # fmt: skip
+        for wrong in (None, "x", [], -1, [["x"]], {"a": float("nan")}):
+            value: Any = copy.deepcopy(made(1))
+            place = value
+            for key in path[:-1]:
+                place = place[key]
+            if wrong == [] and path in {("pictures",), ("routes", 0, "launch_stages")}:
+                continue  # nothing there is no damage
+            place[path[-1]] = wrong
+            if path == ("routes", 0, "launches", 0) and wrong == []:
+                continue
+            found.append((f"{path} {wrong!r}", value))
+    return found
+
+
+@pytest.mark.parametrize("value", [v for _, v in damaged()], ids=[n for n, _ in damaged()])
+def test_damaged_results_are_refused(tmp_path: Path, value: object) -> None:
+    path = Path(write(tmp_path / "r.json", value))
+    with pytest.raises(UsageError):
+        schema.read_result(path)
+
+
+def test_missing_and_torn_files(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        schema.read_result(tmp_path / "none.json")
+    (tmp_path / "torn.json").write_text('{"schema": ')
+    with pytest.raises(UsageError):
+        schema.read_result(tmp_path / "torn.json")
