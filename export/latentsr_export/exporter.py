@@ -48,6 +48,7 @@ def export(
     exact: bool = True,
     skip_scale: float = 0.0,
     progress: Progress = lambda text: None,
+    random_weights: bool = False,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
 
@@ -56,7 +57,8 @@ def export(
     check, by default crops of the shipped picture. half_weights: store the SR networks' weights
     as FP16 (computed in FP32). exact: add integer-valued twins of the entropy-parameter graphs,
     calibrated on the pictures. skip_scale: symbols of scales up to this become 0 and are not
-    coded (0: all are coded). progress: called with a line per step.
+    coded (0: all are coded). progress: called with a line per step. random_weights: say in the
+    manifest that the weights were not trained, which every report then repeats.
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
     output = Path(output)
@@ -91,6 +93,7 @@ def export(
     progress("checking parity against torch")
     parity = check_parity(specs, graphs, _parity_crops(shown), parts)
     manifest = _manifest(output.stem, parts, specs, graphs, parity, scales)
+    manifest["random_weights"] = random_weights
     manifest["source"] = _sources(codec=checkpoint, latent_sr=latent_sr, pixel_sr=pixel_sr)
     progress("writing the bundle")
     return write_bundle(output, manifest, graphs, parts.tensors)

@@ -11,6 +11,7 @@
     entropy         {graphs: [names], chunks: [{name, model, channels, stride, skip}],
                      exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
+    random_weights  true where the weights were not trained: only speed means something
     created_by      versions of what wrote the bundle
     source          where the weights came from: {file, sha256} for each checkpoint
 

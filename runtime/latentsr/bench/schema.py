@@ -46,7 +46,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from latentsr.errors import UsageError
 
@@ -134,7 +134,7 @@ def _figures(value: object, where: str) -> None:
             raise _fault(where, key, "a number >= 0")
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
