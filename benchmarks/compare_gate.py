@@ -18,8 +18,8 @@ from typing import Any
 
 from latentsr.bench.compare import compare
 from latentsr.bench.machine import describe_machine
-from latentsr.bench.route_subject import RouteSubject
 from latentsr.bench.rounds import Schedule
+from latentsr.bench.route_subject import RouteSubject
 from latentsr.bench.run import Settings, run_bench
 from latentsr.bench.subject import Facts, Setup
 from latentsr.bundle import DEMO

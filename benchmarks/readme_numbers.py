@@ -56,8 +56,8 @@ def section(folder: Path) -> str:
     lines = [
         f"{len(first['pictures'])} Kodak pictures as HR originals, coded at a quarter of their "
         f"size, {rate[0]:.3f} bpp ({rate[1]:.4f} per output pixel); {machine['cpu']}, "
-        f"{machine['cores']} virtual cores, shared; {threads} threads; from the stream's file to the "
-        "uint8 picture, each contender in a process of its own, in turn (`benchmarks/results/"
+        f"{machine['cores']} virtual cores, shared; {threads} threads; from the stream's file to "
+        "the uint8 picture, each contender in a process of its own, in turn (`benchmarks/results/"
         f"{folder.name}`):",
         "",
         "| contender | PSNR dB | MS-SSIM | GMACs | p50 ms, ONNX Runtime | p50 ms, OpenVINO | MiB |",
