@@ -20,8 +20,9 @@ function(latentsr_target_isa target)
   target_compile_options(${target} PRIVATE "-march=${LATENTSR_ARCH}")
 endfunction()
 
-# Adds the decoders and the latents' steps for wider registers to one target, each with flags of its own. Which of them
-# runs is decided at run time (src/isa.cpp), so wheels may hold all.
+# Adds the decoders, the latents' and the pixels' steps for wider registers to one target, each
+# with flags of its own. Which of them runs is decided at run time (src/isa.cpp), so wheels may
+# hold all.
 function(latentsr_simd_kernels target)
   if(MSVC)
     return()
@@ -42,19 +43,21 @@ function(latentsr_x86_kernels target)
     src/crc32_vpclmul.cpp
     src/latent_steps_avx2.cpp
     src/latent_steps_avx512.cpp
+    src/pixels_avx2.cpp
+    src/pixels_avx512.cpp
     src/rans_lanes_avx2.cpp
     src/rans_lanes_avx512.cpp
     src/scale_indexes_avx2.cpp
     src/scale_indexes_avx512.cpp)
   set_source_files_properties(src/crc32_pclmul.cpp PROPERTIES COMPILE_OPTIONS "-mpclmul")
   set_source_files_properties(
-    src/latent_steps_avx2.cpp src/rans_lanes_avx2.cpp src/scale_indexes_avx2.cpp PROPERTIES
-    COMPILE_OPTIONS "-mavx2;-mpopcnt")
+    src/latent_steps_avx2.cpp src/pixels_avx2.cpp src/rans_lanes_avx2.cpp
+    src/scale_indexes_avx2.cpp PROPERTIES COMPILE_OPTIONS "-mavx2;-mpopcnt")
   # GCC 12 takes the intrinsics' own undefined inputs for ours (its bug 105593).
   set(avx512 "-mavx512f;-mpopcnt;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   set_source_files_properties(
-    src/latent_steps_avx512.cpp src/rans_lanes_avx512.cpp src/scale_indexes_avx512.cpp PROPERTIES
-    COMPILE_OPTIONS "${avx512}")
+    src/latent_steps_avx512.cpp src/pixels_avx512.cpp src/rans_lanes_avx512.cpp
+    src/scale_indexes_avx512.cpp PROPERTIES COMPILE_OPTIONS "${avx512}")
   set_source_files_properties(src/certain_rows_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512};-mavx512bw;-mavx512vbmi2")
   set_source_files_properties(src/crc32_vpclmul.cpp PROPERTIES

@@ -20,6 +20,8 @@ function(latentsr_target_options target)
   endif()
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    # A product and a sum in one rounding would be other bits on processors that can do that.
+    -ffp-contract=off
     $<$<BOOL:${LATENTSR_WERROR}>:-Werror>
     $<$<CONFIG:Release>:-O3>)
   if(LATENTSR_SANITIZE)

@@ -42,3 +42,4 @@ void bind_compressai_stream(nb::module_& module);
 void bind_lanes(nb::module_& module);
 void bind_latents(nb::module_& module);
 void bind_lists(nb::module_& module);
+void bind_pixels(nb::module_& module);

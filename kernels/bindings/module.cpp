@@ -26,4 +26,5 @@ NB_MODULE(_kernels, module) {
   bind_lanes(module);
   bind_latents(module);
   bind_lists(module);
+  bind_pixels(module);
 }

@@ -164,3 +164,21 @@ def latent_from_symbols(
 
 def crc32(data: NDArray[np.uint8], start: int, isa: Isa) -> int:
     """zlib's CRC-32, going on from `start`; a flat array."""
+
+def picture_from_planes(
+    planes: NDArray[np.float32], out: NDArray[np.uint8], isa: Isa, threads: int = 1
+) -> bool:
+    """Fill `out` (H, W, 3) from planes (3, H, W); False when a sample is NaN or infinite.
+
+    The planes may be a window of larger ones: only the samples of a row must lie side by side.
+    """
+
+def planes_from_picture(
+    picture: NDArray[np.uint8],
+    out: NDArray[np.float32],
+    top: int,
+    left: int,
+    isa: Isa,
+    threads: int = 1,
+) -> None:
+    """Fill `out` (3, H', W') with a picture (H, W, 3) at a place, its border repeated outwards."""

@@ -23,7 +23,8 @@ from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.stream import Stream, pad_to
 from latentsr.timing import Timeline
 
-MAX_CODER_THREADS = 8
+MAX_OWN_THREADS = 8
+"""Threads for entropy coding and image steps where the caller names no number."""
 
 
 class Codec:
@@ -42,8 +43,8 @@ class Codec:
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
         chunks = bundle.manifest.chunks
-        threads = options.threads or min(os.cpu_count() or 1, MAX_CODER_THREADS)
-        entropy = {chunk.name: EntropyModel(bundle, chunk, threads) for chunk in chunks}
+        self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
+        entropy = {chunk.name: EntropyModel(bundle, chunk, self._threads) for chunk in chunks}
         self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)
@@ -106,6 +107,7 @@ class Codec:
         container.check_size(width, height)
         padding = pad_to((width, height), self.bundle.manifest.multiple, centred)
         run = routes.Run(width, height, padding, values={"picture": picture})
+        run.threads = self._threads
         run.exact = exact and bool(self.bundle.manifest.exact)
         run.form = "lanes" if exact else "compressai"
         self._execute(self.bundle.route(route, "encode"), run)
@@ -175,6 +177,7 @@ class Codec:
         run = routes.Run(
             parts.width, parts.height, parts.padding, parts.form, parts.exact, timeline=timeline
         )
+        run.threads = self._threads
         run.chunks = dict(zip(names, parts.chunks, strict=True))
         self._execute(route, run)
         if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:

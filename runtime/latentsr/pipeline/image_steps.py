@@ -1,4 +1,8 @@
-"""The built-in image operations of routes: pad, crop, clamp, to uint8, resize."""
+"""The built-in image operations of routes: pad, crop, clamp, to uint8, resize.
+
+`pad` and `picture` are kernels; every instruction set gives the bits of the NumPy expression that
+the docstring names.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from latentsr import _kernels
+from latentsr.entropy import isa
 from latentsr.errors import BundleError
 from latentsr.stream import Padding
 
@@ -19,20 +25,30 @@ class Geometry(Protocol):
     width: int
     height: int
     padding: Padding
+    threads: int
 
 
 def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """uint8 (H, W, 3) → float32 (1, 3, H', W') in 0..1, borders repeated outwards."""
+    """uint8 (H, W, 3) → float32 (1, 3, H', W') in 0..1, borders repeated outwards.
+
+    Samples are `image.astype(float32) * float32(1 / 255)`.
+    """
     del step
-    planes = image.transpose(2, 0, 1).astype(np.float32) * np.float32(1 / 255)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise BundleError(
+            f"pad wants a picture: found {image.dtype} {image.shape}, expected uint8 (H, W, 3); "
+            "put a picture step before it"
+        )
     left, top, right, bottom = run.padding
-    if any(run.padding):
-        planes = np.pad(planes, ((0, 0), (top, bottom), (left, right)), mode="edge")
-    return np.ascontiguousarray(planes)[np.newaxis]
+    height, width = top + image.shape[0] + bottom, left + image.shape[1] + right
+    planes = np.empty((1, 3, height, width), np.float32)
+    picture = np.ascontiguousarray(image)
+    _kernels.planes_from_picture(picture, planes[0], top, left, isa.choose(), run.threads)
+    return planes
 
 
 def crop(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """Remove `scale` times the padding from (1, C, H', W')."""
+    """Remove `scale` times the padding from (1, C, H', W'); a view, which holds all of `x`."""
     scale = step.get("scale", 1)
     top, left = run.padding.top * scale, run.padding.left * scale
     height, width = run.height * scale, run.width * scale
@@ -41,28 +57,36 @@ def crop(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
             f"route makes a picture of the wrong size: found {x.shape}, expected at least "
             f"{top + height}x{left + width}; check the route's scale"
         )
-    return np.ascontiguousarray(x[:, :, top : top + height, left : left + width])
+    return x[:, :, top : top + height, left : left + width]
 
 
 def clamp(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """Limit samples to 0..1."""
+    """Limit samples to 0..1; of a crop, too, this makes an array of its own without gaps."""
     del run, step
     return np.clip(x, 0.0, 1.0)
 
 
 def picture(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """float32 (1, 3, H, W) in 0..1 → uint8 (H, W, 3), clipped and rounded to nearest even."""
-    del run, step
+    """float32 (1, 3, H, W) in 0..1 → uint8 (H, W, 3), clipped and rounded to nearest even.
+
+    Samples are `rint(clip(x, 0, 1) * float32(255))`. Crops are taken as they are, without a copy.
+    """
+    del step
     if x.ndim != 4 or x.shape[:2] != (1, 3):
         raise BundleError(f"route makes no RGB picture: found shape {x.shape}, expected 1x3xHxW")
+    if x.dtype.kind != "f":
+        raise BundleError(f"route makes no RGB picture: found {x.dtype}, expected float32")
+    planes = x[0]
+    if x.dtype != np.float32 or x.strides[3] != x.itemsize or not x.flags.aligned:
+        planes = np.array(planes, np.float32, order="C")
+    samples = np.empty((*planes.shape[1:], 3), np.uint8)
     # A NaN would turn into an arbitrary byte in silence: the black-picture case must be loud.
-    if not np.isfinite(x).all():
+    if not _kernels.picture_from_planes(planes, samples, isa.choose(), run.threads):
         raise BundleError(
             "engine made samples that are not finite: found NaN or infinity, expected 0..1; "
             "export the bundle with a higher precision"
         )
-    scaled = np.rint(np.clip(x[0], 0.0, 1.0) * np.float32(255))
-    return np.ascontiguousarray(scaled.astype(np.uint8).transpose(1, 2, 0))
+    return samples
 
 
 def resize(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:

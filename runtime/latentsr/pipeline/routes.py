@@ -7,7 +7,7 @@ starts with nothing but the stream and ends by setting ``picture``. The steps::
     {"op": "entropy_encode", "chunk": C, "in": v, "out": v_hat, "scales": s, "means": m}
     {"op": "entropy_decode", "chunk": C, "out": v_hat, "scales": s, "means": m}
     {"op": "pad", "in": picture, "out": x}            uint8 HWC → float32 NCHW 0..1, edge-padded
-    {"op": "crop", "in": x, "out": x, "scale": k}     remove k times the padding, float32 NCHW
+    {"op": "crop", "in": x, "out": x, "scale": k}     remove k times the padding, a view of NCHW
     {"op": "clamp", "in": x, "out": x}                limit to 0..1
     {"op": "picture", "in": x, "out": picture}        float32 NCHW 0..1 → uint8 HWC, rounded
     {"op": "resize", "in": picture, "out": picture, "scale": k, "filter": "bicubic"}
@@ -41,13 +41,17 @@ Step = Mapping[str, Any]
 
 @dataclass
 class Run:
-    """One call of a route: the picture's geometry, the named values, what was coded, the times."""
+    """One call of a route: the picture's geometry, the named values, what was coded, the times.
+
+    threads: that may share an image step of a large picture.
+    """
 
     width: int
     height: int
     padding: Padding
     form: str = "compressai"
     exact: bool = False
+    threads: int = 1
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
     symbol_crc: int = 0
@@ -156,7 +160,9 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     manifest = machine.bundle.manifest
     name = manifest.exact.get(step["graph"], step["graph"]) if run.exact else step["graph"]
     graph, engine = manifest.graphs[name], machine.engine(name)
-    inputs = {n: run.values[v] for n, v in zip(graph.inputs, step["in"], strict=True)}
+    # Engines take C order, which a crop has not.
+    given = (np.asarray(run.values[value], order="C") for value in step["in"])
+    inputs = dict(zip(graph.inputs, given, strict=True))
     first = inputs[graph.inputs[0]]
     stage.macs = round(graph.macs_per_position * first.shape[-1] * first.shape[-2])
     outputs = engine.run(inputs)
