@@ -199,7 +199,9 @@ def _runs_on(engines: dict[str, Engine]) -> str:
 def conv_macs(node: NodeTime) -> int:
     """Multiply-accumulate operations of a convolution whose shapes are known, otherwise 0.
 
-    Transposed convolutions are left out: ONNX Runtime does not tell their weights' shape.
+    Counted as the library runs it: ONNX Runtime pads outputs to a multiple of its block, so that
+    3 channels count as 16. Transposed convolutions are left out: it does not tell their weights'
+    shape.
     """
     if node.op_type not in ("Conv", "FusedConv") or len(node.inputs) < 2 or not node.outputs:
         return 0
