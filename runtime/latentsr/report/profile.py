@@ -167,13 +167,15 @@ def profile_route(
         engine.begin_profile()
     measured = [_measure(codec, call) for _ in range(runs)]
     nodes = {graph: engine.end_profile() for graph, engine in engines.items()}
-    return Profile(route, _runs_on(engines), measured, graphs, nodes)
+    # What the codec does before the first step, as opening the stream, runs no graph.
+    before = len(measured[0].stages) - len(graphs)
+    return Profile(route, _runs_on(engines), measured, [*[None] * before, *graphs], nodes)
 
 
 def _prepare(
     codec: Codec, route: str, source: bytes | np.ndarray
 ) -> tuple[list[str | None], Callable[[], object]]:
-    """The graph of each stage in order, and the call to measure."""
+    """The graph of each step in order, and the call to measure."""
     call: Callable[[], object]
     if isinstance(source, bytes):
         steps = codec.bundle.route(route, "decode").steps
