@@ -198,14 +198,19 @@ class Codec:
 
 
 def load(
-    bundle: str | Path, backend: str = "ort", device: str = "cpu", threads: int | None = None
+    bundle: str | Path,
+    backend: str = "ort",
+    device: str = "cpu",
+    threads: int | None = None,
+    profile: bool = False,
 ) -> Codec:
     """Open a bundle for use.
 
     bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
     `latentsr.backends.BACKENDS`. threads: for the engines, None leaves it to the library.
+    profile: let the engines measure their nodes, for `latentsr.report.profile`.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
-    return Codec(Bundle(bundle), backend, EngineOptions(device, threads))
+    return Codec(Bundle(bundle), backend, EngineOptions(device, threads, profile))

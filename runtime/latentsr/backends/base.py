@@ -12,13 +12,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentsr.errors import BackendError
+
+Shape = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How to run engines: device name, and threads (None leaves the choice to the library)."""
+    """How to run engines: device name, and threads (None leaves the choice to the library).
+
+    profile: measure every node, which makes the engine slower.
+    """
 
     device: str = "cpu"
     threads: int | None = None
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """What one node of an engine took, as the engine library measured it.
+
+    Nodes are those of the library's own graph: a fused node has the name of one of its parts.
+    ran_by: provider, kernel or primitive. start_us: microseconds on the clock of
+    `time.perf_counter`, None where the library does not tell. us: microseconds of one run, the
+    mean where `runs` is above 1. inputs, outputs: shapes, empty where the library does not tell.
+    """
+
+    name: str
+    op_type: str
+    ran_by: str
+    start_us: float | None
+    us: float
+    runs: int = 1
+    inputs: tuple[Shape, ...] = ()
+    outputs: tuple[Shape, ...] = ()
 
 
 class Engine(ABC):
@@ -37,6 +65,21 @@ class Engine(ABC):
     def runs_on(self) -> str:
         """The device and provider that really run the graph, as found after loading."""
 
+    def begin_profile(self) -> None:
+        """Leave the runs up to now, warm-up for the most part, out of `end_profile`.
+
+        Raises BackendError where the engine was not loaded with `EngineOptions.profile`.
+        """
+        raise _no_profile()
+
+    def end_profile(self) -> list[NodeTime]:
+        """Node times of the runs since `begin_profile`, in order of execution; ends the profile.
+
+        Raises BackendError where the engine was not loaded with `EngineOptions.profile`, has
+        been asked before, or its library leaves no readable profile.
+        """
+        raise _no_profile()
+
 
 class Backend(ABC):
     """An engine library."""
@@ -51,3 +94,10 @@ class Backend(ABC):
         graph: the ONNX file's bytes; label: the graph's name for messages.
         Raises BackendError where the library or the device is missing or the graph is refused.
         """
+
+
+def _no_profile() -> BackendError:
+    return BackendError(
+        "engine has no node times: found one loaded without profiling, expected one loaded with "
+        "EngineOptions(profile=True) on a backend that measures nodes; load it so"
+    )

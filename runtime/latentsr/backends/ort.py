@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from latentsr.backends.base import Backend, Engine, EngineOptions
+from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.ort_profile import origin_us, read_profile
 from latentsr.errors import BackendError
 
 
@@ -36,6 +40,37 @@ class OrtEngine(Engine):
         return "+".join(self._session.get_providers())
 
 
+class ProfiledOrtEngine(OrtEngine):
+    """A session that measures its nodes.
+
+    ONNX Runtime hands its profile out once, as a file that it keeps open; `folder` holds it.
+    """
+
+    def __init__(self, session: Any, label: str, folder: tempfile.TemporaryDirectory[str]) -> None:
+        super().__init__(session, label)
+        # Named after the session, so that it is removed after the session has closed its file.
+        self._folder = folder
+        self._origin_us = origin_us(session.get_profiling_start_time_ns())
+        self._begin_us = 0.0
+
+    def begin_profile(self) -> None:
+        """Leave out what ran up to now."""
+        self._begin_us = time.perf_counter() * 1e6
+
+    def end_profile(self) -> list[NodeTime]:
+        """Node times with their starts; only the first call has any."""
+        path = self._session.end_profiling()
+        if not path:
+            raise BackendError(
+                f"engine {self._label} has no node times: found its profile ended already, "
+                "expected one call; load the engine again"
+            )
+        nodes = read_profile(Path(path), self._label, self._origin_us)
+        self._folder.cleanup()
+        # A node's start is cut to a microsecond, and the first one follows begin_profile closely.
+        return [n for n in nodes if n.start_us is not None and n.start_us > self._begin_us - 2]
+
+
 class OrtBackend(Backend):
     """ONNX Runtime."""
 
@@ -56,14 +91,8 @@ class OrtBackend(Backend):
                 "engine library is missing: found no onnxruntime, expected it for backend ort; "
                 "run: pip install 'latentsr[cpu]'"
             ) from None
-        settings = ort.SessionOptions()
-        settings.log_severity_level = 3
-        # Each session has threads of its own; spinning after a run, they would take the cores
-        # from the next graph of the chain.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if options.threads is not None:
-            settings.intra_op_num_threads = options.threads
-            settings.inter_op_num_threads = 1
+        folder = tempfile.TemporaryDirectory(prefix="latentsr-") if options.profile else None
+        settings = _settings(ort, options, folder)
         try:
             session = ort.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -72,7 +101,24 @@ class OrtBackend(Backend):
                 f"{_first_line(error)}, expected a graph that it loads; update onnxruntime or "
                 "export the bundle again"
             ) from error
-        return OrtEngine(session, label)
+        return ProfiledOrtEngine(session, label, folder) if folder else OrtEngine(session, label)
+
+
+def _settings(
+    ort: Any, options: EngineOptions, folder: tempfile.TemporaryDirectory[str] | None
+) -> Any:
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    # Each session has threads of its own; spinning after a run, they would take the cores
+    # from the next graph of the chain.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if options.threads is not None:
+        settings.intra_op_num_threads = options.threads
+        settings.inter_op_num_threads = 1
+    if folder is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(Path(folder.name) / "nodes")
+    return settings
 
 
 def _first_line(error: Exception) -> str:
