@@ -339,7 +339,7 @@ def test_results_of_another_form_are_refused(path: tuple[Any, ...], value: objec
         check(given, "changed")
     del inner[path[-1]]
     if isinstance(path[-1], str):
-        with pytest.raises(UsageError, match="benchmark result":
+        with pytest.raises(UsageError, match="benchmark result"):
             check(given, "cut")
 
 
