@@ -127,7 +127,7 @@ def quality(results: Sequence[dict[str, Any]]) -> Safe:
     names = {p.series for p in timed}
     legend = [tag("li", swatch(series_class(n)), name)
               for name, n in series_of(results).items() if n in names]  # fmt: skip
-    notes = list(tables.contenders(result).notes)
+    notes = []
     if len(results) > 1:
         notes.append("Hollow marks are of the further results below.")
     if any(_measured_on(other) != _measured_on(result) for other in results):
@@ -211,4 +211,7 @@ def table(shown: tables.Table, result: dict[str, Any] | None) -> Safe:
         cells = [tag("td", one, class_=kind(n)) for n, one in enumerate(row) if n]
         rows.append(tag("tr", first, *cells, class_="subject" if row[0] == subject else None))
     inner = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
-    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=shown.title)
+    return join(
+        tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=shown.title),
+        *(tag("p", note, class_="note") for note in shown.notes),
+    )

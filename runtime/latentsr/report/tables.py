@@ -133,7 +133,7 @@ def quality(result: dict[str, Any]) -> Table:
                 fixed(found["psnr_y"], 2), fixed(found["ssim"], 4), fixed(found["ms_ssim"], 4),
                 "original" if route["scale"] == largest else "reduced picture",
             ))  # fmt: skip
-    return Table("Quality", heads, rows)
+    return Table("Quality", heads, rows, notes=_quality_notes(result))
 
 
 def pictures(result: dict[str, Any]) -> Table:
