@@ -5,11 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from latentsr.files import write_bytes
+from latentsr.report.form import check
+from latentsr.report.html import render_html
+from latentsr.report.markdown import render_markdown
+from latentsr.report.terminal import print_report
 
 if TYPE_CHECKING:
     from latentsr.bench.run import Bench
@@ -27,13 +34,24 @@ class Targets:
     markdown: Path | None = None
 
 
-def publish(bench: Bench, targets: Targets) -> None:
-    """Print the tables to stdout, write the files, and name each with its size."""
+def publish(bench: Bench, targets: Targets, others: Sequence[dict[str, Any]] = ()) -> None:
+    """Print the tables to stdout, write the files, and name each with its size.
+
+    others: further results, for the HTML and Markdown reports. Raises UsageError where a result
+    lacks something that is shown, or a file cannot be written.
+    """
+    for result in (bench.result, *others):
+        check(result, "the result to publish")
+    print_report(bench.result, Console(highlight=False, markup=False, emoji=False))
     texts = {}
     if targets.json:
         texts[targets.json] = json.dumps(bench.result, indent=1) + "\n"
     if targets.csv:
         texts[targets.csv] = as_csv(bench.result)
+    if targets.html:
+        texts[targets.html] = render_html(bench.result, bench.pictures, others)
+    if targets.markdown:
+        texts[targets.markdown] = render_markdown(bench.result, others)
     for path, text in texts.items():
         write_bytes(path, text.encode())
         print(f"{path}: {path.stat().st_size} bytes")
