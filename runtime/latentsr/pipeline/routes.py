@@ -41,7 +41,10 @@ Step = Mapping[str, Any]
 
 @dataclass
 class Run:
-    """One call of a route: the picture's geometry, the named values, what was coded, the times."""
+    """One call of a route: the picture's geometry, the named values, what was coded, the times.
+
+    symbols: int32 (1, C, h, w) of each chunk that was decoded.
+    """
 
     width: int
     height: int
@@ -50,6 +53,7 @@ class Run:
     exact: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
+    symbols: dict[str, np.ndarray] = field(default_factory=dict)
     symbol_crc: int = 0
     repairs: list[Repair] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline)
@@ -190,6 +194,7 @@ def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
     data = run.chunks[step["chunk"]]
     latent, symbols = model.decode(data, run.padded_size, scales, means, run)
     run.values[step["out"]] = latent
+    run.symbols[step["chunk"]] = symbols
     run.symbol_crc = model.crc(symbols, run.symbol_crc)
 
 
