@@ -16,7 +16,7 @@ import onnx  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 
 import latentsr  # noqa: E402
-from codec_cases import NETWORKS, made  # noqa: E402
+from codec_cases import NETWORKS, exported, made  # noqa: E402
 from latentsr.bundle import Bundle  # noqa: E402
 from latentsr.codec import Codec  # noqa: E402
 from latentsr.errors import BundleError  # noqa: E402
@@ -26,7 +26,6 @@ from latentsr_export.baselines.strings import (  # noqa: E402
     encode_symbols,
     transcode,
 )
-from latentsr_export.exporter import export  # noqa: E402
 from latentsr_export.networks.edsr import EDSR  # noqa: E402
 from latentsr_export.networks.rlfn import RLFN  # noqa: E402
 from latentsr_export.restore import FAMILIES, restore_codec, restore_pixel_sr  # noqa: E402
@@ -40,14 +39,13 @@ RESTORABLE = [name for name in NETWORKS if name.removesuffix("-relu") in FAMILIE
 
 @pytest.fixture(scope="module", params=RESTORABLE)
 def restored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray
 ) -> tuple[Any, Any, Codec]:
     """A network, what a bundle gives back of it, and the bundle."""
     folder = tmp_path_factory.mktemp("restore")
     network = made(request.param)
-    torch.save(network.state_dict(), folder / "codec.pth")
-    bundle = export(folder / "codec.pth", folder / "codec.lsr")
-    return network, restore_codec(bundle), latentsr.load(folder / "codec.lsr", threads=1)
+    bundle = exported(folder / "codec.lsr", network, picture)
+    return network, restore_codec(bundle), latentsr.load(bundle.path, threads=1)
 
 
 def hyper_of(network: Any) -> Any:
@@ -146,12 +144,14 @@ def test_the_shipped_bundle(picture: np.ndarray, tmp_path: Path, exact: bool) ->
 
 @pytest.mark.parametrize("half", [True, False])
 @pytest.mark.parametrize("network", [EDSR(9, 2), RLFN(12, 10, 4, 2)], ids=["edsr", "rlfn"])
-def test_pixel_sr_network_comes_back(network: Any, half: bool, tmp_path: Path) -> None:
-    torch.save(made("bmshj2018-factorized-relu").state_dict(), tmp_path / "codec.pth")
+def test_pixel_sr_network_comes_back(
+    network: Any, half: bool, picture: np.ndarray, tmp_path: Path
+) -> None:
     torch.save(network.state_dict(), tmp_path / "sr.pth")
-    bundle = export(
-        tmp_path / "codec.pth", tmp_path / "a.lsr", pixel_sr=tmp_path / "sr.pth", half_weights=half
-    )
+    bundle = exported(
+        tmp_path / "a.lsr", made("bmshj2018-factorized-relu"), picture,
+        pixel_sr=tmp_path / "sr.pth", half_weights=half,
+    )  # fmt: skip
     again = restore_pixel_sr(bundle)
     assert (again.name, again.scale) == (network.NAME, 4)
     for name, tensor in network.state_dict().items():
@@ -159,9 +159,8 @@ def test_pixel_sr_network_comes_back(network: Any, half: bool, tmp_path: Path) -
         assert torch.equal(again.module.state_dict()[name], expected), name
 
 
-def test_bundles_that_do_not_fit(tmp_path: Path) -> None:
-    torch.save(made("bmshj2018-hyperprior").state_dict(), tmp_path / "codec.pth")
-    bundle = export(tmp_path / "codec.pth", tmp_path / "a.lsr")
+def test_bundles_that_do_not_fit(picture: np.ndarray, tmp_path: Path) -> None:
+    bundle = exported(tmp_path / "a.lsr", made("bmshj2018-hyperprior"), picture, exact=False)
     with pytest.raises(BundleError, match="no such graph"):
         restore_pixel_sr(bundle)
     synthesis = bundle.graph("synthesis")
