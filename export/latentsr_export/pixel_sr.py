@@ -47,7 +47,7 @@ def load_pixel_sr(path: str | Path) -> PixelSR:
     nobody knows, and networks that do not enlarge RGB pictures.
     """
     state = load_state(path)
-    network = _own(state, str(path)) or _from_spandrel(state, str(path))
+    network = recognise_own(state, str(path)) or _from_spandrel(state, str(path))
     if network.scale < 2:
         raise CheckpointError(
             f"network does not enlarge pictures: found {network.name} of scale {network.scale} in "
@@ -57,7 +57,11 @@ def load_pixel_sr(path: str | Path) -> PixelSR:
     return network
 
 
-def _own(state: Mapping[str, Tensor], name: str) -> PixelSR | None:
+def recognise_own(state: Mapping[str, Tensor], name: str) -> PixelSR | None:
+    """One of our own networks with this state dict, or None; `name` is for messages.
+
+    Raises CheckpointError where the names are a network's and the shapes are not.
+    """
     for kind in PIXEL_SR_NETWORKS:
         if kind.detect(state):
             try:

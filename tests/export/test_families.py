@@ -12,33 +12,13 @@ torch = pytest.importorskip("torch", reason="the exporter needs torch")
 models = pytest.importorskip("compressai.models", reason="the exporter needs compressai")
 
 import latentsr  # noqa: E402
+from codec_cases import NETWORKS, made  # noqa: E402
 from latentsr.bundle import Bundle  # noqa: E402
 from latentsr.errors import CheckpointError, ExportError  # noqa: E402
 from latentsr.interop import from_compressai, to_compressai  # noqa: E402
 from latentsr.pipeline.routes import check  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402
 from latentsr_export.registry import CODECS, find_codec  # noqa: E402
-
-# Odd channel counts, so that nothing can be right by being a usual number.
-NETWORKS = {
-    "bmshj2018-factorized": lambda: models.FactorizedPrior(10, 14),
-    "bmshj2018-factorized-relu": lambda: models.FactorizedPriorReLU(10, 14),
-    "bmshj2018-hyperprior": lambda: models.ScaleHyperprior(10, 14),
-    "mbt2018-mean": lambda: models.MeanScaleHyperprior(10, 14),
-}
-
-
-def made(name: str) -> Any:
-    """A network with seeded weights, lively enough that latents and scales vary."""
-    torch.manual_seed(3)
-    network = NETWORKS[name]().eval()
-    with torch.no_grad():
-        for module in (network.g_a, getattr(network, "h_s", ())):
-            convolutions = [layer for layer in module if hasattr(layer, "kernel_size")]
-            for layer in convolutions[-1:]:
-                layer.weight.mul_(30)
-    network.update(force=True)
-    return network
 
 
 @pytest.fixture(scope="module", params=list(NETWORKS))

@@ -158,11 +158,12 @@ def _launch(measured: Measured, sized: list[Input], folder: Path, say: Say) -> N
     """Start every contender, run the rounds, and in the first launch all else."""
     before, own = sense_load(), _own_seconds()
     with ExitStack() as stack:
-        contenders = []
+        contenders, started = [], []
         for plan in measured.plans:
+            # Each is ready before the next begins, or one's cold start would hold another's.
             contenders.append(Contender(plan))
             stack.callback(contenders[-1].close)
-        started = [_start(c, [*measured.inputs, *sized], say) for c in contenders]
+            started.append(_start(contenders[-1], [*measured.inputs, *sized], say))
         numbers = list(range(len(measured.inputs)))
         samples = run_rounds(contenders, numbers, measured.settings.schedule)
         if not measured.launches:

@@ -18,11 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.errors import UsageError
+from latentsr.errors import BackendError, UsageError
 from latentsr.timing import Timeline
 
 GROUP = "latentsr.baselines"
 SUBJECTS = {
+    "avif": "latentsr.bench.file_subject:AvifSubject",
+    "jpeg": "latentsr.bench.file_subject:JpegSubject",
+    "webp": "latentsr.bench.file_subject:WebpSubject",
     "route": "latentsr.bench.route_subject:RouteSubject",
     "sgemm": "latentsr.bench.sgemm_subject:SgemmSubject",
 }
@@ -100,7 +103,10 @@ def subject_names() -> list[str]:
 
 
 def find_subject(name: str) -> type[Subject]:
-    """Class of a subject by ``module:Class`` or name; UsageError lists the known names."""
+    """Class of a subject by ``module:Class`` or name.
+
+    Raises UsageError that lists the known names, BackendError where a library is missing.
+    """
     if ":" not in name:
         found = {entry.name: entry.value for entry in entry_points(group=GROUP)} | SUBJECTS
         if name not in found:
@@ -110,5 +116,11 @@ def find_subject(name: str) -> type[Subject]:
             )
         name = found[name]
     module, attribute = name.split(":")
-    subject: type[Subject] = getattr(import_module(module), attribute)
+    try:
+        subject: type[Subject] = getattr(import_module(module), attribute)
+    except ImportError as error:
+        raise BackendError(
+            f"library of a baseline is missing: found no {error.name}, expected it for {name}; "
+            "run: pip install 'latentsr[export]'"
+        ) from None
     return subject

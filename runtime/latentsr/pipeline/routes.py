@@ -43,7 +43,8 @@ Step = Mapping[str, Any]
 class Run:
     """One call of a route: the picture's geometry, the named values, what was coded, the times.
 
-    threads: that may share an image step of a large picture.
+    threads: that may share an image step of a large picture. symbols: int32 (1, C, h, w) of each
+    chunk that was decoded.
     """
 
     width: int
@@ -54,6 +55,7 @@ class Run:
     threads: int = 1
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
+    symbols: dict[str, np.ndarray] = field(default_factory=dict)
     symbol_crc: int = 0
     repairs: list[Repair] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline)
@@ -196,6 +198,7 @@ def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
     data = run.chunks[step["chunk"]]
     latent, symbols = model.decode(data, run.padded_size, scales, means, run)
     run.values[step["out"]] = latent
+    run.symbols[step["chunk"]] = symbols
     run.symbol_crc = model.crc(symbols, run.symbol_crc)
 
 

@@ -1,0 +1,42 @@
+"""Small codecs of every family with random weights, for the exporter's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from compressai import models
+from PIL import Image
+
+from latentsr.bundle import Bundle
+from latentsr_export.exporter import export
+
+# Odd channel counts, so that nothing can be right by being a usual number.
+NETWORKS = {
+    "bmshj2018-factorized": lambda: models.FactorizedPrior(10, 14),
+    "bmshj2018-factorized-relu": lambda: models.FactorizedPriorReLU(10, 14),
+    "bmshj2018-hyperprior": lambda: models.ScaleHyperprior(10, 14),
+    "mbt2018-mean": lambda: models.MeanScaleHyperprior(10, 14),
+}
+
+
+def made(name: str) -> Any:
+    """A network with seeded weights, lively enough that latents and scales vary."""
+    torch.manual_seed(3)
+    network = NETWORKS[name]().eval()
+    with torch.no_grad():
+        for module in (network.g_a, getattr(network, "h_s", ())):
+            convolutions = [layer for layer in module if hasattr(layer, "kernel_size")]
+            for layer in convolutions[-1:]:
+                layer.weight.mul_(30)
+    network.update(force=True)
+    return network
+
+
+def exported(path: Path, network: Any, picture: np.ndarray, **options: Any) -> Bundle:
+    """The network's bundle at `path`; calibrated on one small picture, which saves seconds."""
+    torch.save(network.state_dict(), path.with_suffix(".pth"))
+    Image.fromarray(picture).save(path.with_suffix(".png"))
+    return export(path.with_suffix(".pth"), path, pictures=[path.with_suffix(".png")], **options)
