@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--equal", type=int, default=20)
     parser.add_argument("--planted", type=int, default=5)
     parser.add_argument("--launches", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []

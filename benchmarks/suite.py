@@ -82,7 +82,7 @@ def settings(run: dict[str, Any], bundle: str, data: str | None) -> Settings:
         backend=run["backend"],
         threads=run["threads"],
         launches=run["launches"],
-        schedule=Schedule(run.get("warmup", 2), run["iterations"], **slow),
+        schedule=Schedule(run.get("warmup", 2), run["iterations"], run.get("burst", 3), **slow),
         in_flight=tuple(run.get("batch", ())),
         sizes=tuple((int(w), int(h)) for w, h in (s.split("x") for s in run.get("sizes", ()))),
     )

@@ -29,7 +29,8 @@ def route(name: str, ms: float, psnr: float | None, scale: int = 4, **more: Any)
     found = {
         "name": name, "kind": "route", "about": f"about {name}", "runs_on": "TestProvider",
         "scale": scale, "random_weights": False, "versions": {"engine": "1.2.3"}, "samples": 6,
-        "latency_ms": figures(ms), "stages": stages, "stage_share": 0.95, "timer_share": 0.001,
+        "latency_ms": figures(ms), "after_pause_ms": figures(1.5 * ms), "stages": stages,
+        "stage_share": 0.95, "timer_share": 0.001,
         "launches": [[ms, ms * 1.1, ms * 0.95], [ms * 1.05, ms, ms * 0.9]],
         "launch_stages": [dict.fromkeys(KINDS, ms / 3)] * 2,
         "pictures": [{"name": f"{n}.png", "bytes": 3000 + 500 * n, "p50_ms": ms, **quality}

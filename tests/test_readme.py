@@ -61,3 +61,15 @@ def test_ci_runs_the_two_commands(repository: Path) -> None:
             # CI puts its environment and the demo's output into a temporary folder.
             if part.strip() and ".venv" not in part:
                 assert part.strip() in script, part
+
+
+def test_the_suites_numbers_are_those_of_the_results(repository: Path) -> None:
+    sys.path.insert(0, str(repository / "benchmarks"))
+    try:
+        import readme_numbers
+    finally:
+        sys.path.pop(0)
+    text = README.read_text(encoding="utf-8")
+    assert readme_numbers.replaced(text, readme_numbers.block()) == text, (
+        "run: python benchmarks/readme_numbers.py --write"
+    )

@@ -41,7 +41,7 @@ def bench(picture: str) -> Bench:
     return run_bench(
         Settings(
             "demo", (picture,), ("latent_x4", "bicubic", "lr"), threads=1, launches=2,
-            schedule=Schedule(warmup=1, rounds=4), in_flight=(1, 2), sizes=((64, 64), (128, 96)),
+            schedule=Schedule(1, 2, 2), in_flight=(1, 2), sizes=((64, 64), (128, 96)),
         )
     )  # fmt: skip
 
@@ -137,15 +137,17 @@ class Counting:
 def test_contenders_take_turns() -> None:
     log: list[str] = []
     racing: Any = [Counting("a", 1, log), Counting("b", 1, log), Counting("c", 1, log)]
-    found = run_rounds(racing, [0], Schedule(warmup=1, rounds=3))
-    assert log[3:] == ["a0", "b0", "c0", "b0", "c0", "a0", "c0", "a0", "b0"]
-    assert found[0].ms([0]).shape == (3, 1) and np.isfinite(found[0].ms([0])).all()
+    found = run_rounds(racing, [0], Schedule(warmup=1, rounds=3, burst=2))
+    turns = ["a0", "b0", "c0", "b0", "c0", "a0", "c0", "a0", "b0"]
+    assert log[3:] == [call for call in turns for _ in range(3)]
+    assert found[0].ms([0]).shape == (6, 1) and np.isfinite(found[0].ms([0])).all()
+    assert found[0].rested == [1, 1, 1]
 
 
 def test_slow_contenders_run_less_often() -> None:
     log: list[str] = []
     racing: Any = [Counting("a", 1, log), Counting("s", 9000, log)]
-    found = run_rounds(racing, [0, 1, 2], Schedule(1, 6, slow_rounds=2, slow_items=1))
+    found = run_rounds(racing, [0, 1, 2], Schedule(1, 6, burst=1, slow_rounds=2, slow_items=1))
     assert not found[0].slow and found[1].slow
     table = found[1].ms([0, 1, 2])
     assert np.isfinite(table).sum() == 2 and np.isfinite(table[[0, 3], 0]).all()

@@ -36,7 +36,8 @@ def made(seed: int, slow: dict[str, float] | None = None, launches: int = 6) -> 
     stages = [{"name": n, "kind": "engine", "ms": summary([m[n] for m in medians])} for n in STAGES]
     route = {
         "name": "latent_x4", "kind": "route", "about": "", "runs_on": "", "scale": 4,
-        "samples": 72, "latency_ms": figures, "stages": stages, "stage_share": 0.99,
+        "samples": 72, "latency_ms": figures, "after_pause_ms": None,
+        "stages": stages, "stage_share": 0.99,
         "launches": rounds, "launch_stages": medians, "pictures": [], "macs": 0.0,
         "throughput": [], "memory": {}, "cold_start": {}, "sizes": [],
     }  # fmt: skip

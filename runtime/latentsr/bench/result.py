@@ -56,14 +56,15 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
 
 def _settings(measured: Measured) -> dict[str, Any]:
     given = measured.settings
-    excluded = ["start of the process, loading of bundle and engines (see cold_start)"]
+    excluded = ["the first call of each turn, after a pause (see after_pause_ms)",
+                "start of the process, loading of bundle and engines (see cold_start)"]  # fmt: skip
     if given.write is None:
         excluded.append("writing the picture to a file")
     rounds = max(samples.rounds for launch in measured.launches for samples in launch.samples)
     return {
         "backend": given.backend, "device": given.device, "threads": given.threads,
         "launches": len(measured.launches), "warmup": given.schedule.warmup, "rounds": rounds,
-        "write": given.write, "excluded": excluded,
+        "burst": given.schedule.burst, "write": given.write, "excluded": excluded,
     }  # fmt: skip
 
 
@@ -90,13 +91,15 @@ def _route(
     stages = _stages(measured, place, rate)
     quality = measured.quality.get(plan.name, {})
     cold = ("process_ms", "load_ms", "first_ms")
+    rested = [ms for launch in measured.launches for ms in launch.samples[place].rested]
     samples = [s for launch in measured.launches for s in launch.samples[place].runs.values()]
     sums = [sum(stage.ms for stage in s.stages) / s.ms for s in samples]
     timing = clock["stage_cost_us"] * np.mean([len(s.stages) for s in samples]) / 1e3
     return {
         "name": plan.name, "kind": plan.kind, "about": said.about, "runs_on": said.runs_on,
         "scale": said.scale, "random_weights": said.random_weights, "versions": said.versions,
-        "samples": len(samples), "latency_ms": latency, "stages": stages,
+        "samples": len(samples), "latency_ms": latency,
+        "after_pause_ms": summary(rested) if rested else None, "stages": stages,
         "stage_share": float(np.median(sums)), "timer_share": float(timing / latency["p50"]),
         "launches": [_by_round(table).tolist() for table in tables],
         "launch_stages": _launch_stages(measured, place),

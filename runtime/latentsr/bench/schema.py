@@ -12,13 +12,15 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
                       timer: {resolution_ns, stage_cost_us},
                       sgemm: {gmacs_per_s: figures, threads}}
     bundle           {name, family, fingerprint, bytes, random_weights}
-    settings         {backend, device, threads, launches, warmup, rounds, write, excluded: [text]}
+    settings         {backend, device, threads, launches, warmup, rounds, burst, write,
+                      excluded: [text]}; rounds counts those of a burst one by one
     pictures         [{name, width, height, coded_width, coded_height, bytes, bpp, bpp_output}]
     routes           [one for each contender:
       name, kind     kind is "route" or "baseline"
       about, runs_on, scale, random_weights, versions
       samples        how many calls were timed
       latency_ms     figures
+      after_pause_ms figures of the first call of each turn, which no other figure has, or null
       stages         [{name, kind, ms: figures, share, macs, gmacs_per_s, sgemm_share}]; share is
                      of the call's time; the last two are null where a stage has no MACs; kind is
                      read, entropy, parameters, engine, image, write, copy or start

@@ -31,6 +31,7 @@ def bench(
     threads: ThreadsOption = None,
     warmup: Annotated[int, typer.Option(min=1, help="Rounds that are not counted.")] = 2,
     iterations: Annotated[int, typer.Option(min=1, help="Counted rounds of a launch.")] = 10,
+    burst: Annotated[int, typer.Option(min=1, help="Counted calls of a contender's turn.")] = 3,
     duration: Annotated[
         float | None, typer.Option(help="Seconds of a launch instead of --iterations.")
     ] = None,
@@ -62,7 +63,7 @@ def bench(
         backend=backend,
         threads=threads,
         launches=launches,
-        schedule=Schedule(warmup, iterations, duration),
+        schedule=Schedule(warmup, iterations, burst, duration),
         in_flight=_numbers(batch),
         sizes=tuple(_size(word) for word in _words(sizes)),
         write=write,

@@ -153,7 +153,9 @@ _THROUGHPUT = Record({
 _ROUTE = Record({
     "name": Text(), "kind": Text(), "about": Text(), "runs_on": Text(), "scale": _SIDE,
     "random_weights": Flag(), "versions": Named(Text(none=True)), "samples": _COUNT,
-    "latency_ms": _LATENCY, "stages": Items(_STAGE, 1000), "stage_share": _ANY,
+    "latency_ms": _LATENCY,
+    "after_pause_ms": Record({**dict.fromkeys(_FIGURES, _MS), "cov": _ANY}, none=True),
+    "stages": Items(_STAGE, 1000), "stage_share": _ANY,
     "timer_share": _ANY, "launches": Items(Items(_MS)), "launch_stages": Items(Named(_ANY)),
     "pictures": Items(Record(_SHOWN)),
     "quality": Record(_QUALITY, none=True), "bytes": _ANY, "macs": _ANY,
