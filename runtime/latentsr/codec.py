@@ -188,6 +188,8 @@ class Codec:
             )
         self.timeline, self.repairs = run.timeline, run.repairs
         picture: np.ndarray = run.values["picture"]
+        with run.timeline.stage("release", "image"):
+            run.values.clear()  # large arrays: giving their memory back takes time of its own
         expected = (parts.height * route.scale, parts.width * route.scale, 3)
         if picture.shape != expected or picture.dtype != np.uint8:
             raise BundleError(

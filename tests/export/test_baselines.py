@@ -19,7 +19,7 @@ from codec_cases import exported, made  # noqa: E402
 from latentsr.bench.inputs import from_picture  # noqa: E402
 from latentsr.bench.rounds import Schedule  # noqa: E402
 from latentsr.bench.run import Settings, run_bench  # noqa: E402
-from latentsr.bench.subject import Item, Setup, Subject, find_subject, subject_names  # noqa: E402
+from latentsr.bench.subject import Item, Setup, Subject, find_subject, baseline_names  # noqa: E402
 from latentsr.errors import (  # noqa: E402
     BackendError,
     BundleError,
@@ -170,7 +170,7 @@ def test_macs_counted_by_hooks_are_the_manifests(folder: Path) -> None:
 def test_what_is_missing_is_named(
     folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {*PIXEL_SR, *COMPILED, *RESIZED, "compressai"} <= set(subject_names())
+    assert {*PIXEL_SR, *COMPILED, *RESIZED, "compressai"} <= set(baseline_names())
     with pytest.raises(UsageError, match=r"no such baseline: found 'compresai'.*compressai-ort"):
         find_subject("compresai")
     for name, message in [("compressai-edsr", "no such graph"), ("compressai-ort", "pixel SR")]:
@@ -209,7 +209,7 @@ def test_in_processes_of_their_own(folder: Path, picture: np.ndarray) -> None:
 
 @pytest.mark.skipif(
     os.environ.get("LATENTSR_TEST_COMPILE") != "1",
-    reason="compiling takes half a minute; set LATENTSR_TEST_COMPILE=1 to run this test",
+    reason="compiling takes a minute and a half; set LATENTSR_TEST_COMPILE=1 to run this test",
 )
 def test_compiled_networks_make_the_same_picture(folder: Path, picture: np.ndarray) -> None:
     given = item(folder, "bmshj2018-hyperprior", picture)
@@ -232,7 +232,7 @@ def test_a_compiler_that_fails_is_named() -> None:
 
 def test_listing_baselines_imports_no_torch() -> None:
     code = (
-        "import sys; from latentsr.bench.subject import subject_names; "
-        "assert 'compressai-compile' in subject_names(); assert 'torch' not in sys.modules"
+        "import sys; from latentsr.bench.subject import baseline_names; "
+        "assert 'compressai-compile' in baseline_names(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

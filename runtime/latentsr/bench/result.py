@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -209,13 +210,23 @@ def _paired(measured: Measured, a: int, b: int) -> NDArray[np.float64]:
     """Logarithms of b over a, one value for each batch of rounds; launches are never mixed."""
     batches = []
     each = _batches_per_launch(len(measured.launches))
+    burst = measured.settings.schedule.burst
     for first, second in zip(_tables(measured, a), _tables(measured, b), strict=True):
-        logs = np.log(second / first)
+        logs = np.log(_by_turn(second, burst) / _by_turn(first, burst))
         rounds = logs[np.isfinite(logs).any(axis=1)]
         by_round = np.nanmean(rounds, axis=1)
         parts = np.array_split(by_round, min(each, len(by_round)))
         batches += [float(np.median(part)) for part in parts]
     return np.array(batches)
+
+
+def _by_turn(table: NDArray[np.float64], burst: int) -> NDArray[np.float64]:
+    """Medians of each turn's burst, (turns, inputs): slow contenders have one call in a turn."""
+    turns = table.reshape(-1, burst, table.shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a turn in which it did not run is NaN
+        medians: NDArray[np.float64] = np.nanmedian(turns, axis=1)
+    return medians
 
 
 def _batches_per_launch(launches: int) -> int:

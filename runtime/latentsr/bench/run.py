@@ -17,7 +17,7 @@ from latentsr.bench.contender import Contender, Plan, Started
 from latentsr.bench.inputs import Input
 from latentsr.bench.machine import other_load, sense_load
 from latentsr.bench.rounds import Samples, Schedule, run_rounds
-from latentsr.bench.subject import Setup
+from latentsr.bench.subject import Setup, baseline_names
 from latentsr.codec import Codec, load
 from latentsr.errors import UsageError
 from latentsr.image import to_rgb8
@@ -116,6 +116,12 @@ def _routes(codec: Codec, settings: Settings) -> list[str]:
     known = {n: r for n, r in codec.bundle.manifest.routes.items() if r.kind == "decode"}
     for name in settings.routes:
         codec.bundle.route(name, "decode")
+    for name in settings.baselines:
+        if name not in baseline_names():
+            raise UsageError(
+                f"no such baseline: found {name!r}, expected one of {', '.join(baseline_names())}; "
+                "choose one, or install the package that has it"
+            )
     if not settings.names:
         raise UsageError("nothing to measure on: found no picture or stream, expected at least one")
     return list(dict.fromkeys(settings.routes or known))

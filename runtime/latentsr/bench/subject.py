@@ -30,6 +30,8 @@ SUBJECTS = {
     "sgemm": "latentsr.bench.sgemm_subject:SgemmSubject",
 }
 
+OWN = {"route", "sgemm"}  # no baselines: the bundle's routes and the yardstick
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -97,9 +99,9 @@ class Subject(ABC):
             self.run(index)
 
 
-def subject_names() -> list[str]:
-    """Names that `find_subject` knows: the built-in ones and those of installed packages."""
-    return sorted({*SUBJECTS, *(entry.name for entry in entry_points(group=GROUP))})
+def baseline_names() -> list[str]:
+    """Baselines that `find_subject` knows: the built-in ones and those of installed packages."""
+    return sorted({*SUBJECTS, *(entry.name for entry in entry_points(group=GROUP))} - OWN)
 
 
 def find_subject(name: str) -> type[Subject]:
@@ -111,7 +113,7 @@ def find_subject(name: str) -> type[Subject]:
         found = {entry.name: entry.value for entry in entry_points(group=GROUP)} | SUBJECTS
         if name not in found:
             raise UsageError(
-                f"no such baseline: found {name!r}, expected one of {', '.join(subject_names())}; "
+                f"no such baseline: found {name!r}, expected one of {', '.join(baseline_names())}; "
                 "choose one, or install the package that has it"
             )
         name = found[name]

@@ -46,9 +46,9 @@ def bench(
 ) -> None:
     """Measure routes of a bundle side by side, from the same bytes."""
     if baseline == "list":
-        from latentsr.bench.subject import subject_names
+        from latentsr.bench.subject import baseline_names
 
-        typer.echo("\n".join(subject_names()))
+        typer.echo("\n".join(baseline_names()))
         return
     from latentsr.bench.rounds import Schedule
     from latentsr.bench.run import Settings
