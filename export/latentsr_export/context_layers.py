@@ -37,7 +37,6 @@ class ContextLayers:
     def named(self, prefix: str) -> dict[str, np.ndarray]:
         """Tensors for `tables.safetensors`."""
         found: dict[str, np.ndarray] = {"taps": self.taps}
-        found["float.slope"] = np.array([self.slope], np.float32)
         for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             found[f"float.{k}.weight"] = weight
             if bias is not None:
