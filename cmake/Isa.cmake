@@ -26,6 +26,9 @@ function(latentsr_simd_kernels target)
   if(MSVC)
     return()
   endif()
+  # Fused multiplications would give float sums other bits on processors that have them.
+  set_property(SOURCE src/context_float.cpp src/context_float_build.cpp src/context_float_scalar.cpp
+    APPEND PROPERTY COMPILE_OPTIONS "-ffp-contract=off")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     latentsr_x86_kernels(${target})
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
@@ -38,6 +41,8 @@ endfunction()
 function(latentsr_x86_kernels target)
   target_sources(${target} PRIVATE
     src/certain_rows_avx512.cpp
+    src/context_float_avx2.cpp
+    src/context_float_avx512.cpp
     src/crc32_pclmul.cpp
     src/crc32_vpclmul.cpp
     src/latent_steps_avx2.cpp
@@ -55,6 +60,10 @@ function(latentsr_x86_kernels target)
   set_source_files_properties(
     src/latent_steps_avx512.cpp src/rans_lanes_avx512.cpp src/scale_indexes_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512}")
+  set_source_files_properties(src/context_float_avx2.cpp PROPERTIES
+    COMPILE_OPTIONS "-mavx2;-ffp-contract=off")
+  set_source_files_properties(src/context_float_avx512.cpp PROPERTIES
+    COMPILE_OPTIONS "${avx512};-ffp-contract=off")
   set_source_files_properties(src/certain_rows_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512};-mavx512bw;-mavx512vbmi2")
   set_source_files_properties(src/crc32_vpclmul.cpp PROPERTIES

@@ -164,3 +164,49 @@ def latent_from_symbols(
 
 def crc32(data: NDArray[np.uint8], start: int, isa: Isa) -> int:
     """zlib's CRC-32, going on from `start`; a flat array."""
+
+class FloatContext:
+    """A context model in float32; ValueError with the reason when its arrays are none."""
+
+    def __init__(
+        self,
+        taps: NDArray[np.int32],
+        context: NDArray[np.float32],
+        weights: list[NDArray[np.float32]],
+        biases: list[NDArray[np.float32]],
+        slope: float,
+        scale_table: NDArray[np.float32],
+        bound: float,
+    ) -> None:
+        """(T, 2); (C0, T, M); layers 1 to L; biases of layers 0 and 2 to L; (rows,)."""
+
+    def decode(
+        self,
+        tables: CdfTables,
+        data: NDArray[np.uint8],
+        features: NDArray[np.float32],
+        symbols: NDArray[np.int32],
+        latent: NDArray[np.float32],
+        begin: tuple[int, int, int],
+        changes: list[tuple[int, int]],
+        tolerance: float,
+        most_doubts: int,
+        isa: Isa,
+    ) -> tuple[Outcome, tuple[int, int, int], list[tuple[int, int, float, int, int]]]:
+        """Fill the flat arrays from `begin` on; outcome, end, doubts.
+
+        features (H, W, C1). begin and end: state, byte of the next word, symbols before. changes:
+        (symbol number, row), rising, none before `begin`. A doubt: symbol number, other row,
+        distance, and state and byte where its position begins. ValueError for what does not fit.
+        """
+
+    def encode(
+        self,
+        features: NDArray[np.float32],
+        y: NDArray[np.float32],
+        symbols: NDArray[np.int32],
+        rows: NDArray[np.uint8],
+        latent: NDArray[np.float32],
+        isa: Isa,
+    ) -> Outcome:
+        """Fill symbols, rows and latent; all flat, (H, W, M) in C order; features as above."""
