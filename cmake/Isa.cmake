@@ -43,6 +43,9 @@ function(latentsr_x86_kernels target)
     src/certain_rows_avx512.cpp
     src/context_float_avx2.cpp
     src/context_float_avx512.cpp
+    src/context_products_vnni.cpp
+    src/context_steps_avx2.cpp
+    src/context_steps_avx512.cpp
     src/crc32_pclmul.cpp
     src/crc32_vpclmul.cpp
     src/latent_steps_avx2.cpp
@@ -53,7 +56,8 @@ function(latentsr_x86_kernels target)
     src/scale_indexes_avx512.cpp)
   set_source_files_properties(src/crc32_pclmul.cpp PROPERTIES COMPILE_OPTIONS "-mpclmul")
   set_source_files_properties(
-    src/latent_steps_avx2.cpp src/rans_lanes_avx2.cpp src/scale_indexes_avx2.cpp PROPERTIES
+    src/context_steps_avx2.cpp src/latent_steps_avx2.cpp src/rans_lanes_avx2.cpp
+    src/scale_indexes_avx2.cpp PROPERTIES
     COMPILE_OPTIONS "-mavx2;-mpopcnt")
   # GCC 12 takes the intrinsics' own undefined inputs for ours (its bug 105593).
   set(avx512 "-mavx512f;-mpopcnt;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
@@ -66,6 +70,10 @@ function(latentsr_x86_kernels target)
     COMPILE_OPTIONS "${avx512};-ffp-contract=off")
   set_source_files_properties(src/certain_rows_avx512.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512};-mavx512bw;-mavx512vbmi2")
+  set_source_files_properties(src/context_steps_avx512.cpp PROPERTIES
+    COMPILE_OPTIONS "${avx512};-mavx512bw")
+  set_source_files_properties(src/context_products_vnni.cpp PROPERTIES
+    COMPILE_OPTIONS "${avx512};-mavx512vnni")
   set_source_files_properties(src/crc32_vpclmul.cpp PROPERTIES
     COMPILE_OPTIONS "${avx512};-mvpclmulqdq")
   target_compile_definitions(${target} PRIVATE LATENTSR_X86_KERNELS)

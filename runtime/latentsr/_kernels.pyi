@@ -1,6 +1,6 @@
 """Types of the compiled module; kernels/bindings is its source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 import numpy as np
@@ -131,6 +131,67 @@ class LaneTables:
         threads: int = 1,
     ) -> Outcome:
         """Fill `out`; flat arrays, indexes uint8 or int32; ValueError for an unsupported isa."""
+
+class ContextModel:
+    """An integer context model; kernels/include/latentsr/context.h says what it computes."""
+
+    def __init__(
+        self,
+        taps: NDArray[np.int32],
+        settings: NDArray[np.int32],
+        weights: Sequence[NDArray[np.int16]],
+        biases: Sequence[NDArray[np.int32]],
+        shifts: Sequence[NDArray[np.uint8]],
+        lift: NDArray[np.uint8],
+        thresholds: NDArray[np.float32],
+    ) -> None:
+        """ValueError, saying what is wrong, for tensors that are no model.
+
+        taps: (T, 2). weights: of layers 0 .. L, 0 (C0, T, M) or (C0, T M), k (Ck, Ck-1), CL = 2 M.
+        biases: of layers 0, 2 .. L. shifts: of layers 0 .. L. lift: (C1,). settings: (4 + L,).
+        thresholds: one for each row of the tables; the last is not used.
+        """
+
+    @property
+    def channels(self) -> int:
+        """M."""
+
+    @property
+    def features(self) -> int:
+        """C1."""
+
+    def decode(
+        self,
+        features: NDArray[np.float32],
+        data: NDArray[np.uint8],
+        tables: LaneTables,
+        symbols: NDArray[np.int32],
+        latent: NDArray[np.float32],
+        isa: Isa,
+        threads: int = 1,
+    ) -> Outcome:
+        """Fill `symbols` and `latent`, (M, H, W), from features (C1, H, W) and a stream.
+
+        Faults are those of `LaneTables.decode`, positions in scan order; BAD_HEADER for a stream
+        of several parts; NOT_A_NUMBER for a feature that is not finite, with its place.
+        """
+
+    def encode(
+        self,
+        features: NDArray[np.float32],
+        y: NDArray[np.float32],
+        symbols: NDArray[np.int32],
+        latent: NDArray[np.float32],
+        scan_symbols: NDArray[np.int32],
+        scan_indexes: NDArray[np.uint8],
+        isa: Isa,
+        threads: int = 1,
+    ) -> Outcome:
+        """Fill `symbols` and `latent` as `decode` will, from a latent y (M, H, W).
+
+        scan_symbols, scan_indexes: (M H W,), for `LaneTables.encode` with parts=1. OUT_OF_RANGE
+        for a latent less its mean that is NaN or beyond 2^30, its place in scan order.
+        """
 
 def isa_supported(isa: Isa) -> bool:
     """Whether this build has the decoder and this processor runs it."""
