@@ -19,6 +19,9 @@ NETWORKS = {
     "bmshj2018-factorized-relu": lambda: models.FactorizedPriorReLU(10, 14),
     "bmshj2018-hyperprior": lambda: models.ScaleHyperprior(10, 14),
     "mbt2018-mean": lambda: models.MeanScaleHyperprior(10, 14),
+    "mbt2018": lambda: models.JointAutoregressiveHierarchicalPriors(10, 14),
+    "cheng2020-anchor": lambda: models.Cheng2020Anchor(11),
+    "cheng2020-attn": lambda: models.Cheng2020Attention(12),
 }
 
 
@@ -31,6 +34,8 @@ def made(name: str) -> Any:
             convolutions = [layer for layer in module if hasattr(layer, "kernel_size")]
             for layer in convolutions[-1:]:
                 layer.weight.mul_(30)
+        for layer in list(getattr(network, "entropy_parameters", ()))[-1:]:
+            layer.weight.mul_(4)
     network.update(force=True)
     return network
 

@@ -18,12 +18,18 @@ def skip_small_scales(parts: CodecParts, below: float) -> CodecParts:
 
     The encoder then sets their symbols to 0 and the `lanes` form leaves them out, as DCVC does
     with scales up to 0.15: faster, a little smaller, a little less exact. `below` = 0 marks none.
-    Raises ExportError outside 0..`MAX_SCALE`.
+    Raises ExportError outside 0..`MAX_SCALE`, and for context models, whose positions are decoded
+    one after the other, so that leaving symbols out would save little.
     """
     if not 0 <= below <= MAX_SCALE:
         raise ExportError(
             f"scale of certain zeros is out of range: found {below}, expected 0..{MAX_SCALE}; "
             "0.15 is usual"
+        )
+    if below > 0 and parts.context is not None:
+        raise ExportError(
+            f"certain zeros do not go with context models: found {below} for {parts.family}, "
+            "expected 0; leave the option out"
         )
     chunks = tuple(_marked(chunk, parts, below) for chunk in parts.chunks)
     return replace(parts, chunks=chunks)

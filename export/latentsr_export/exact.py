@@ -9,7 +9,7 @@ are put right by the rounding before each shift. Shifts are powers of two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,13 +29,18 @@ _QUANTILE = 0.9999
 
 
 class IntegerLayer(nn.Module):
-    """One convolution on integers: round, activate, shift by powers of two, round, clip."""
+    """One convolution on integers: round, activate, shift by powers of two, round, clip.
+
+    shuffle: factor of the pixel shuffle that follows (1: none).
+    """
 
     shift: Tensor
 
-    def __init__(self, layer: nn.Module, slope: float | None, shift: Tensor, top: float) -> None:
+    def __init__(
+        self, layer: nn.Module, slope: float | None, shift: Tensor, top: float, shuffle: int = 1
+    ) -> None:
         super().__init__()
-        self.layer, self.slope, self.top = layer, slope, top
+        self.layer, self.slope, self.top, self.shuffle = layer, slope, top, shuffle
         self.register_buffer("shift", shift.reshape(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,11 +51,14 @@ class IntegerLayer(nn.Module):
             acc = nn.functional.leaky_relu(acc, self.slope)
         # ReLU is the clipping's lower end: shifts are positive and keep the sign.
         bottom = 0.0 if self.slope == 0 else -self.top
-        return torch.clamp(torch.round(acc * self.shift), bottom, self.top)
+        made = torch.clamp(torch.round(acc * self.shift), bottom, self.top)
+        return nn.functional.pixel_shuffle(made, self.shuffle) if self.shuffle > 1 else made
 
 
 class ExactParameters(nn.Module):
     """ẑ (N, C, h, w) to scales as integers in units of 2^-10 and, where there are, means.
+
+    Or to a context model's features, signed integers in the same units.
 
     The network sees the symbols of z, small integers, and a channel of ones that carries what the
     medians add: a constant, but for the borders, where zeros are padded.
@@ -59,19 +67,26 @@ class ExactParameters(nn.Module):
     medians: Tensor
 
     def __init__(
-        self, layers: Sequence[IntegerLayer], medians: Tensor, limit: float, means: bool
+        self,
+        layers: Sequence[IntegerLayer],
+        medians: Tensor,
+        limit: float,
+        means: bool,
+        features: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.register_buffer("medians", medians.reshape(1, -1, 1, 1))
-        self.limit, self.means = limit, means
+        self.limit, self.means, self.features = limit, means, features
 
     def forward(self, z_hat: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Scales (N, M, 4h, 4w); with means, scales and means of that shape."""
+        """Scales (N, M, 4h, 4w); with means, scales and means of that shape; or features."""
         x = torch.clamp(torch.round(z_hat - self.medians), -self.limit, self.limit)
         x = torch.cat([x, x[:, :1] * 0 + 1], 1)
         for layer in self.layers:
             x = layer(x)
+        if self.features:
+            return x
         if not self.means:
             return torch.clamp(x, min=0)
         scales, means = x.chunk(2, 1)
@@ -87,11 +102,17 @@ class Exact:
 
 
 def quantise(
-    h_s: nn.Module, calibration: Sequence[Tensor], medians: Tensor, means: bool, levels: int = 255
+    h_s: nn.Module,
+    calibration: Sequence[Tensor],
+    medians: Tensor,
+    means: bool,
+    levels: int = 255,
+    features: bool = False,
 ) -> Exact:
     """Quantise hyper-synthesis layers.
 
-    h_s: a Sequential of Conv2d/ConvTranspose2d, each followed by ReLU, LeakyReLU or nothing.
+    h_s: a Sequential of Conv2d/ConvTranspose2d, each followed by PixelShuffle or not and by ReLU,
+    LeakyReLU or nothing. features: the last layer makes features, neither scales nor means.
     calibration: ẑ of real pictures, float (1, C, h, w). medians: (C,), of z. levels: largest
     magnitude of hidden activations, up to 2047. Raises ExportError that names the layer where the
     bound leaves less than 3 as the largest weight.
@@ -103,20 +124,21 @@ def quantise(
     tops = torch.cat([torch.full_like(medians, limit), torch.ones(1)]).double()
     values = list(calibration)
     pairs = _pairs(h_s)
-    for number, (layer, slope) in enumerate(pairs):
+    for number, (layer, slope, shuffle) in enumerate(pairs):
         last = number == len(pairs) - 1
         with torch.no_grad():
-            values = [_activate(layer(value), slope) for value in values]
+            values = [_activate(layer(value), slope, shuffle) for value in values]
         widened = _with_ones(layer, medians) if number == 0 else layer
         integer, exponents, entry = _integer_layer(widened, scale, tops, f"h_s layer {number}")
         after = float(1 << OUTPUT_BITS) if last else 2.0 ** _exponent(values, levels)
         shift = after * torch.exp2(-exponents) / scale
         top_after = _OUTPUT_RANGE if last else float(levels)
         # The last activation is undone by the thresholds on scales, and means have none.
-        layers.append(IntegerLayer(integer, None if last else slope, shift, top_after))
+        layers.append(IntegerLayer(integer, None if last else slope, shift, top_after, shuffle))
         proof.append(entry)
-        scale, tops = after, torch.full((layer.out_channels,), top_after).double()
-    return Exact(ExactParameters(layers, medians, limit, means).eval(), proof)
+        channels = layer.out_channels // shuffle**2
+        scale, tops = after, torch.full((channels,), top_after).double()
+    return Exact(ExactParameters(layers, medians, limit, means, features).eval(), proof)
 
 
 def thresholds(scale_table: np.ndarray) -> np.ndarray:
@@ -124,21 +146,28 @@ def thresholds(scale_table: np.ndarray) -> np.ndarray:
     return np.floor(scale_table.astype(np.float64) * (1 << OUTPUT_BITS)).astype(np.float32)
 
 
-def _pairs(h_s: nn.Module) -> list[tuple[Any, float | None]]:
-    pairs: list[tuple[Any, float | None]] = []
-    for module in h_s.children():
+def _pairs(h_s: nn.Module) -> list[tuple[Any, float | None, int]]:
+    """Convolutions, each with the slope of its activation and the factor of its pixel shuffle."""
+    pairs: list[tuple[Any, float | None, int]] = []
+    for module in _flat(h_s):
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            pairs.append((module, None))
-        elif isinstance(module, nn.ReLU) and pairs:
-            pairs[-1] = (pairs[-1][0], 0.0)
-        elif isinstance(module, nn.LeakyReLU) and pairs:
-            pairs[-1] = (pairs[-1][0], module.negative_slope)
+            pairs.append((module, None, 1))
+        elif isinstance(module, (nn.ReLU, nn.LeakyReLU)) and pairs:
+            slope = 0.0 if isinstance(module, nn.ReLU) else module.negative_slope
+            pairs[-1] = (pairs[-1][0], slope, pairs[-1][2])
+        elif isinstance(module, nn.PixelShuffle) and pairs:
+            pairs[-1] = (*pairs[-1][:2], module.upscale_factor)
         else:
             raise ExportError(
                 f"hyper-synthesis cannot be made exact: found {type(module).__name__}, expected "
                 "convolutions with ReLU or LeakyReLU; export without the exact graph"
             )
     return pairs
+
+
+def _flat(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        yield from _flat(child) if isinstance(child, nn.Sequential) else (child,)
 
 
 def _input_limit(calibration: Sequence[Tensor], medians: Tensor) -> float:
@@ -162,7 +191,8 @@ def _with_ones(layer: Any, medians: Tensor) -> Any:
     return made
 
 
-def _activate(x: Tensor, slope: float | None) -> Tensor:
+def _activate(x: Tensor, slope: float | None, shuffle: int) -> Tensor:
+    x = nn.functional.pixel_shuffle(x, shuffle) if shuffle > 1 else x
     return x if slope is None else nn.functional.leaky_relu(x, slope)
 
 

@@ -19,6 +19,7 @@ from latentsr.errors import CheckpointError, ExportError
 from latentsr.image import to_rgb8
 from latentsr_export.certain_scales import skip_small_scales
 from latentsr_export.checkpoint import load_state, source_hash
+from latentsr_export.exact_context import add_exact_context
 from latentsr_export.exact_parts import add_exact
 from latentsr_export.neighbour_statistics import add_neighbours
 from latentsr_export.networks.factorized import with_table_buffers
@@ -68,7 +69,8 @@ def export(
     parts = add_neighbours(parts, shown)
     if exact and parts.entropy_graphs:
         progress("making the entropy parameters exact")
-        parts = add_exact(parts, shown)
+        add = add_exact if parts.context is None else add_exact_context
+        parts = add(parts, shown)
     specs = dict(parts.graphs)
     scales: dict[str, int] = {}
     if latent_sr is not None:

@@ -14,11 +14,11 @@ from latentsr_export.parts import CodecParts
 
 
 def add_neighbours(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
-    """Parts with the tensor ``y.neighbours`` of codecs whose scales a network predicts.
+    """Parts with the tensor ``y.neighbours`` of codecs whose scales a graph predicts.
 
     pictures: uint8 (H, W, 3), also reduced by 2 and 4.
     """
-    if FLOAT not in parts.graphs:
+    if FLOAT not in parts.graphs or parts.context is not None:
         return parts
     pairs = []
     for y, z_hat in latents_of(parts, pictures):

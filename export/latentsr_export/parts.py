@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from latentsr_export.context_layers import ContextLayers
+
 Step = dict[str, Any]
 
 
@@ -38,7 +40,7 @@ class CodecParts:
     channels: (N, M). multiple: what picture sides are padded to. chunks: as in the manifest, in
     decoding order. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps
     that decode the chunks to ``y_hat``. exact: float graph → its integer-valued twin. notes: for
-    the manifest.
+    the manifest. context: the layers that predict y from its decoded part, where there are such.
     """
 
     family: str
@@ -52,6 +54,7 @@ class CodecParts:
     latent: tuple[Step, ...]
     exact: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    context: ContextLayers | None = None
 
 
 class CodecFamily(Protocol):

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from latentsr.errors import CheckpointError
+from latentsr_export.networks.context import (
+    Cheng2020Anchor,
+    Cheng2020Attention,
+    JointAutoregressive,
+)
 from latentsr_export.networks.factorized import Factorized
 from latentsr_export.networks.hyperprior import MeanScaleHyperprior, ScaleHyperprior
 from latentsr_export.networks.latent_sr import LatentSR
@@ -17,6 +22,9 @@ CODECS: tuple[CodecFamily, ...] = (
     Factorized(),
     ScaleHyperprior(),
     MeanScaleHyperprior(),
+    JointAutoregressive(),
+    Cheng2020Anchor(),
+    Cheng2020Attention(),
 )
 LATENT_SR = (LatentSR, LatentSRLight)
 

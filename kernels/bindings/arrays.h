@@ -39,6 +39,8 @@ inline void expect_size(const char* name, std::size_t found, std::size_t expecte
 // Each adds one subject to the module.
 void bind_compressai(nb::module_& module);
 void bind_compressai_stream(nb::module_& module);
+void bind_context(nb::module_& module);
+void bind_context_float(nb::module_& module);
 void bind_lanes(nb::module_& module);
 void bind_latents(nb::module_& module);
 void bind_lists(nb::module_& module);

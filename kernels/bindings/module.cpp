@@ -23,6 +23,8 @@ NB_MODULE(_kernels, module) {
 
   bind_compressai(module);
   bind_compressai_stream(module);
+  bind_context(module);
+  bind_context_float(module);
   bind_lanes(module);
   bind_latents(module);
   bind_lists(module);

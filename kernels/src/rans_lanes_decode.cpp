@@ -1,7 +1,7 @@
 // rans_lanes_decode.cpp - reads the `lanes` form, trusting no byte of it. See rans_lanes.h.
 //
-// Here are a part's head, its escaped values and its end; the symbols are the work of the
-// functions in rans_lanes_job.h.
+// Here are a part's head, its escaped values and its end; the symbols are the work of the scalar
+// and SIMD functions in rans_lanes_job.h.
 #include "latentsr/rans_lanes.h"
 
 #include <bit>
@@ -15,15 +15,18 @@
 #include "rans_lanes_job.h"
 
 namespace latentsr {
-namespace {
 
 static_assert(std::endian::native == std::endian::little, "states are loaded in host order");
 
-// Fills the job's lanes and section bounds from one part. `bytes` is the whole stream's size.
 template <class Index>
-Result open(LaneJob<Index>& job, const LanePart& part, bool has_side, std::int64_t bytes) {
-  const std::uint8_t* at = part.data;
-  const std::uint8_t* end = part.data + part.size;
+Result open_job(LaneJob<Index>& job, const LaneTables& tables, const std::uint8_t* at,
+                std::size_t size, bool has_side, std::int64_t bytes) {
+  job.lane_rows = tables.lane_rows.data();
+  job.buckets = tables.buckets.data();
+  job.slots = tables.slots.data();
+  job.rows = tables.rows.data();
+  job.row_count = static_cast<std::uint32_t>(tables.rows.size());
+  const std::uint8_t* end = at + size;
   std::uint64_t side = 0;
   if (has_side && take_varint(at, end, side) == 0) {
     return {at == end ? Status::truncated : Status::bad_header, 0, at == end ? bytes : -1};
@@ -48,7 +51,6 @@ Result open(LaneJob<Index>& job, const LanePart& part, bool has_side, std::int64
   return {};
 }
 
-// The check of the form itself: everything that the encoder put in has come out.
 template <class Index>
 Result check_end(const LaneJob<Index>& job) {
   if (job.word != job.words_end) {
@@ -65,6 +67,24 @@ Result check_end(const LaneJob<Index>& job) {
   return {};
 }
 
+template <class Index>
+bool decode_job(LaneJob<Index>& job, [[maybe_unused]] Isa isa, std::int64_t bytes) {
+#ifdef LATENTSR_X86_KERNELS
+  if (isa == Isa::avx512 && job.lanes % 16 == 0) {
+    decode_turns_avx512(job);
+  } else if (isa != Isa::scalar && job.lanes % 8 == 0) {
+    decode_turns_avx2(job);  // every processor with AVX-512 has it
+  }
+#elif defined(LATENTSR_NEON_KERNELS)
+  if (isa == Isa::neon && job.lanes % 4 == 0) {
+    decode_turns_neon(job);
+  }
+#endif
+  return job.fault.status == Status::ok && decode_turns_scalar(job) && decode_rest(job, bytes);
+}
+
+namespace {
+
 // Brings the buckets into the cache in one sweep when the symbols will touch most of them anyway.
 // A picture is decoded after networks have run, so the tables have left the cache, and missing
 // them line by line would take longer than all the rest.
@@ -76,21 +96,6 @@ void warm(const LaneTables& tables, std::size_t count) {
 #ifdef __GNUC__
   for (std::size_t i = 0; i < entries; i += 8) {
     __builtin_prefetch(&tables.buckets[i]);
-  }
-#endif
-}
-
-template <class Index>
-void decode_simd([[maybe_unused]] LaneJob<Index>& job, [[maybe_unused]] Isa isa) {
-#ifdef LATENTSR_X86_KERNELS
-  if (isa == Isa::avx512 && job.lanes % 16 == 0) {
-    decode_turns_avx512(job);
-  } else if (isa != Isa::scalar && job.lanes % 8 == 0) {
-    decode_turns_avx2(job);  // every processor with AVX-512 has it
-  }
-#elif defined(LATENTSR_NEON_KERNELS)
-  if (isa == Isa::neon && job.lanes % 4 == 0) {
-    decode_turns_neon(job);
   }
 #endif
 }
@@ -119,6 +124,12 @@ bool resolve_escapes(LaneJob<Index>& job, std::size_t first, std::uint32_t mask)
 template bool resolve_escapes(LaneJob<std::uint8_t>&, std::size_t, std::uint32_t);
 template bool resolve_escapes(LaneJob<std::int32_t>&, std::size_t, std::uint32_t);
 
+// What LaneReader needs; the other kind of indexes is instantiated by use, below.
+template Result open_job(LaneJob<std::uint8_t>&, const LaneTables&, const std::uint8_t*,
+                         std::size_t, bool, std::int64_t);
+template bool decode_job(LaneJob<std::uint8_t>&, Isa, std::int64_t);
+template Result check_end(const LaneJob<std::uint8_t>&);
+
 namespace {
 
 // What all parts of one stream have in common.
@@ -133,22 +144,16 @@ template <class Index>
 Result decode_symbols(const Whole& whole, const LanePart& part, const Index* indexes,
                       std::size_t count, std::int32_t* out) {
   LaneJob<Index> job{};
-  job.lane_rows = whole.tables.lane_rows.data();
-  job.buckets = whole.tables.buckets.data();
-  job.slots = whole.tables.slots.data();
-  job.rows = whole.tables.rows.data();
-  job.row_count = static_cast<std::uint32_t>(whole.tables.rows.size());
   job.lanes = whole.layout.lanes;
   job.indexes = indexes;
   job.out = out;
   job.count = count;
-  const Result opened = open(job, part, whole.layout.has_side, whole.bytes);
+  const Result opened = open_job(job, whole.tables, part.data, part.size, whole.layout.has_side,
+                                 whole.bytes);
   if (opened.status != Status::ok) {
     return opened;
   }
-  decode_simd(job, whole.how.isa);
-  if (job.fault.status != Status::ok || !decode_turns_scalar(job) ||
-      !decode_rest(job, whole.bytes)) {
+  if (!decode_job(job, whole.how.isa, whole.bytes)) {
     return job.fault;
   }
   return check_end(job);

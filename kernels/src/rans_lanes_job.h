@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "latentsr/lane_tables.h"
+#include "latentsr/rans_lanes.h"
 #include "latentsr/status.h"
 
 namespace latentsr {
@@ -34,6 +35,21 @@ struct LaneJob {
   const std::uint8_t* words_end;
   Result fault;                  // the first fault found
 };
+
+// Begins a job, whose lanes are set, with the tables and one part of a stream: `size` bytes from
+// `at` on. `bytes` is the whole stream's size, for the report.
+template <class Index>
+Result open_job(LaneJob<Index>& job, const LaneTables& tables, const std::uint8_t* at,
+                std::size_t size, bool has_side, std::int64_t bytes);
+
+// Decodes the symbols from job.position on to the job's end. False, with job.fault set, at the
+// first fault. `isa` must be supported.
+template <class Index>
+bool decode_job(LaneJob<Index>& job, Isa isa, std::int64_t bytes);
+
+// The check of the form itself: everything that the encoder put in has come out.
+template <class Index>
+Result check_end(const LaneJob<Index>& job);
 
 // Replaces the escaped symbols out[first + i], for each bit i of `mask`, by the values of the side
 // section. False, with job.fault set, when it does not hold them.

@@ -1,6 +1,6 @@
 """Types of the compiled module; kernels/bindings is its source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 import numpy as np
@@ -132,6 +132,67 @@ class LaneTables:
     ) -> Outcome:
         """Fill `out`; flat arrays, indexes uint8 or int32; ValueError for an unsupported isa."""
 
+class ContextModel:
+    """An integer context model; kernels/include/latentsr/context.h says what it computes."""
+
+    def __init__(
+        self,
+        taps: NDArray[np.int32],
+        settings: NDArray[np.int32],
+        weights: Sequence[NDArray[np.int16]],
+        biases: Sequence[NDArray[np.int32]],
+        shifts: Sequence[NDArray[np.uint8]],
+        lift: NDArray[np.uint8],
+        thresholds: NDArray[np.float32],
+    ) -> None:
+        """ValueError, saying what is wrong, for tensors that are no model.
+
+        taps: (T, 2). weights: of layers 0 .. L, 0 (C0, T, M) or (C0, T M), k (Ck, Ck-1), CL = 2 M.
+        biases: of layers 0, 2 .. L. shifts: of layers 0 .. L. lift: (C1,). settings: (4 + L,).
+        thresholds: one for each row of the tables; the last is not used.
+        """
+
+    @property
+    def channels(self) -> int:
+        """M."""
+
+    @property
+    def features(self) -> int:
+        """C1."""
+
+    def decode(
+        self,
+        features: NDArray[np.float32],
+        data: NDArray[np.uint8],
+        tables: LaneTables,
+        symbols: NDArray[np.int32],
+        latent: NDArray[np.float32],
+        isa: Isa,
+        threads: int = 1,
+    ) -> Outcome:
+        """Fill `symbols` and `latent`, (M, H, W), from features (C1, H, W) and a stream.
+
+        Faults are those of `LaneTables.decode`, positions in scan order; BAD_HEADER for a stream
+        of several parts; NOT_A_NUMBER for a feature that is not finite, with its place.
+        """
+
+    def encode(
+        self,
+        features: NDArray[np.float32],
+        y: NDArray[np.float32],
+        symbols: NDArray[np.int32],
+        latent: NDArray[np.float32],
+        scan_symbols: NDArray[np.int32],
+        scan_indexes: NDArray[np.uint8],
+        isa: Isa,
+        threads: int = 1,
+    ) -> Outcome:
+        """Fill `symbols` and `latent` as `decode` will, from a latent y (M, H, W).
+
+        scan_symbols, scan_indexes: (M H W,), for `LaneTables.encode` with parts=1. OUT_OF_RANGE
+        for a latent less its mean that is NaN or beyond 2^30, its place in scan order.
+        """
+
 def isa_supported(isa: Isa) -> bool:
     """Whether this build has the decoder and this processor runs it."""
 
@@ -182,3 +243,49 @@ def planes_from_picture(
     threads: int = 1,
 ) -> None:
     """Fill `out` (3, H', W') with a picture (H, W, 3) at a place, its border repeated outwards."""
+
+class FloatContext:
+    """A context model in float32; ValueError with the reason when its arrays are none."""
+
+    def __init__(
+        self,
+        taps: NDArray[np.int32],
+        context: NDArray[np.float32],
+        weights: list[NDArray[np.float32]],
+        biases: list[NDArray[np.float32]],
+        slope: float,
+        scale_table: NDArray[np.float32],
+        bound: float,
+    ) -> None:
+        """(T, 2); (C0, T, M); layers 1 to L; biases of layers 0 and 2 to L; (rows,)."""
+
+    def decode(
+        self,
+        tables: CdfTables,
+        data: NDArray[np.uint8],
+        features: NDArray[np.float32],
+        symbols: NDArray[np.int32],
+        latent: NDArray[np.float32],
+        begin: tuple[int, int, int],
+        changes: list[tuple[int, int]],
+        tolerance: float,
+        most_doubts: int,
+        isa: Isa,
+    ) -> tuple[Outcome, tuple[int, int, int], list[tuple[int, int, float, int, int]]]:
+        """Fill the flat arrays from `begin` on; outcome, end, doubts.
+
+        features (H, W, C1). begin and end: state, byte of the next word, symbols before. changes:
+        (symbol number, row), rising, none before `begin`. A doubt: symbol number, other row,
+        distance, and state and byte where its position begins. ValueError for what does not fit.
+        """
+
+    def encode(
+        self,
+        features: NDArray[np.float32],
+        y: NDArray[np.float32],
+        symbols: NDArray[np.int32],
+        rows: NDArray[np.uint8],
+        latent: NDArray[np.float32],
+        isa: Isa,
+    ) -> Outcome:
+        """Fill symbols, rows and latent; all flat, (H, W, M) in C order; features as above."""

@@ -19,7 +19,6 @@ from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
 from latentsr.image import to_rgb8
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
-from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.stream import Stream, pad_to
 from latentsr.timing import Timeline
 
@@ -44,7 +43,9 @@ class Codec:
         self._lock = threading.Lock()
         chunks = bundle.manifest.chunks
         self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
-        entropy = {chunk.name: EntropyModel(bundle, chunk, self._threads) for chunk in chunks}
+        entropy = {
+            chunk.name: routes.entropy_model(bundle, chunk, self._threads) for chunk in chunks
+        }
         self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)
@@ -109,7 +110,9 @@ class Codec:
         run = routes.Run(width, height, padding, values={"picture": picture})
         run.threads = self._threads
         run.exact = exact and bool(self.bundle.manifest.exact)
-        run.form = "lanes" if exact else "compressai"
+        # Context models in floating point have one order of positions, CompressAI's.
+        contexts = any(chunk.context for chunk in self.bundle.manifest.chunks)
+        run.form = "lanes" if run.exact or (exact and not contexts) else "compressai"
         self._execute(self.bundle.route(route, "encode"), run)
         self.timeline = run.timeline
         return run

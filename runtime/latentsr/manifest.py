@@ -8,7 +8,7 @@
     codec           {family, channels: [N, M], multiple}; pictures are padded to `multiple`
     files           {path: {sha256, bytes}} for every file of the bundle but the manifest
     graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, ...}}
-    entropy         {graphs: [names], chunks: [{name, model, channels, stride, skip}],
+    entropy         {graphs: [names], chunks: [{name, model, channels, stride, skip, context}],
                      exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
     random_weights  true where the weights were not trained: only speed means something
@@ -17,7 +17,10 @@
 
 `macs_per_position` are multiply-accumulates for each position (row, column) of the first input.
 `skip` (0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest
-scale, whose symbols are 0 and not coded in the `lanes` form.
+scale, whose symbols are 0 and not coded in the `lanes` form. `context` is there where a gaussian
+chunk's scales and means depend on its own symbols: {tensors: prefix of the context model's names
+in the tables (`latentsr.entropy.context_tensors`), order: "wavefront", how positions follow each
+other in the `lanes` form}. Such a chunk has no `skip`.
 Steps are described in `latentsr.pipeline.routes`.
 """
 
@@ -34,7 +37,9 @@ from latentsr.errors import BundleError
 FORMAT = "latentsr-bundle"
 FORMAT_VERSION = 1
 MODELS = ("factorized", "gaussian")
+ORDERS = ("wavefront",)
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,10 +64,18 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Context:
+    """Where a context model's tensors are, and the order of positions in the `lanes` form."""
+
+    tensors: str
+    order: str
+
+
+@dataclass(frozen=True)
 class Chunk:
     """One entropy-coded latent: its model, channel count and stride against the picture.
 
-    skip: rows of its tables whose symbols are certain zeros.
+    skip: rows of its tables whose symbols are certain zeros. context: its context model, if any.
     """
 
     name: str
@@ -70,6 +83,7 @@ class Chunk:
     channels: int
     stride: int
     skip: int = 0
+    context: Context | None = None
 
 
 @dataclass(frozen=True)
@@ -228,8 +242,23 @@ def _chunk(item: _Reader) -> Chunk:
         raise item.fault("model", f"one of {', '.join(MODELS)}")
     channels, stride = item.whole("channels", 1, 1 << 16), item.whole("stride", 1, 256)
     gaussian = item.value["model"] == "gaussian"
-    skip = item.whole("skip", 0, 256 if gaussian else 0) if "skip" in item.value else 0
-    return Chunk(item.get("name", str), item.value["model"], channels, stride, skip)
+    context = _context(item) if "context" in item.value else None
+    most = 256 if gaussian and context is None else 0
+    skip = item.whole("skip", 0, most) if "skip" in item.value else 0
+    return Chunk(item.get("name", str), item.value["model"], channels, stride, skip, context)
+
+
+def _context(item: _Reader) -> Context:
+    if item.value["model"] != "gaussian":
+        raise item.fault("context", "none, as the chunk is not gaussian")
+    context = _Reader(item.value["context"], f"{item.where}.context")
+    tensors = context.get("tensors", str)
+    if not _PREFIX.fullmatch(tensors):
+        raise context.fault("tensors", "the common beginning of the tensors' names")
+    # An order that is not known here would decode into noise.
+    if context.get("order", str) not in ORDERS:
+        raise context.fault("order", f"one of {', '.join(ORDERS)}")
+    return Context(tensors, context.value["order"])
 
 
 def _route(item: _Reader) -> Route:

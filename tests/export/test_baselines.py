@@ -19,7 +19,7 @@ from codec_cases import exported, made  # noqa: E402
 from latentsr.bench.inputs import from_picture  # noqa: E402
 from latentsr.bench.rounds import Schedule  # noqa: E402
 from latentsr.bench.run import Settings, run_bench  # noqa: E402
-from latentsr.bench.subject import Item, Setup, Subject, find_subject, baseline_names  # noqa: E402
+from latentsr.bench.subject import Item, Setup, Subject, baseline_names, find_subject  # noqa: E402
 from latentsr.errors import (  # noqa: E402
     BackendError,
     BundleError,

@@ -39,7 +39,10 @@ def test_every_family_is_tested() -> None:
 
 def test_manifest(exported: tuple[Any, Path]) -> None:
     bundle = Bundle(exported[1])
-    assert bundle.manifest.raw["codec"]["channels"] == [10, 14]
+    network = exported[0]
+    latent = network.g_s[0].in_channels if hasattr(network.g_s[0], "in_channels") else network.M
+    hyper = network.entropy_bottleneck.channels if hasattr(network, "h_a") else 10
+    assert bundle.manifest.raw["codec"]["channels"] == [hyper, latent]
     for name, graph in bundle.manifest.graphs.items():
         assert set(graph.parity["torch"]) == set(graph.outputs), name
         assert graph.macs_per_position > 0
@@ -124,8 +127,9 @@ def test_checkpoints_as_people_save_them(wrap: str, tmp_path: Path) -> None:
 
 
 def test_unknown_networks_are_refused_with_the_known_ones() -> None:
-    joint = models.JointAutoregressiveHierarchicalPriors(8, 12).state_dict()
-    for state in (joint, {"weight": torch.zeros(3)}, {}):
+    ours = models.FactorizedPrior(8, 12).state_dict()
+    no_synthesis = {key: value for key, value in ours.items() if not key.startswith("g_s")}
+    for state in (no_synthesis, {"weight": torch.zeros(3)}, {}):
         with pytest.raises(CheckpointError, match="bmshj2018-hyperprior, mbt2018-mean"):
             find_codec(state, "some.pth")
 

@@ -72,6 +72,24 @@ def test_mean_scale_codec_starts_from_another(
         codec.start_from(network, tmp_path / "other.pth")
 
 
+def test_context_codec_starts_from_another_and_codes(
+    pictures: Path, codec_file: Path, tmp_path: Path
+) -> None:
+    from compressai.models import JointAutoregressiveHierarchicalPriors
+
+    out = tmp_path / "context.pth"
+    sizes = ["--features", "6", "--latent", "9", "--crop", "64", "--batch", "1", "--rate", "1e-9"]
+    codec.main([*common(pictures, out, 1), *sizes, "--context", "--start", str(codec_file)])
+    state = torch.load(out, weights_only=True)
+    start = torch.load(codec_file, weights_only=True)
+    torch.testing.assert_close(state["g_s.2.weight"], start["g_s.2.weight"])
+    network = JointAutoregressiveHierarchicalPriors.from_state_dict(state).eval()
+    packed = network.compress(torch.rand(1, 3, 64, 64))
+    assert network.decompress(packed["strings"], packed["shape"])["x_hat"].shape[2:] == (64, 64)
+    with pytest.raises(SystemExit):
+        codec.main([*common(pictures, out, 1), "--context", "--means"])
+
+
 def test_decode_keeps_odd_sizes(codec_file: Path) -> None:
     network = codec.load_codec(codec_file)
     assert codec.decode(network, torch.rand(2, 3, 65, 33)).shape == (2, 3, 65, 33)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-import latentsr
 from latentsr.bundle import DEMO
 from latentsr.errors import BackendError, LatentSRError
+from spoiled_bundles import SPOILERS, VALUES, places, put, use
 
-VALUES: list[Any] = [None, True, -1, 0, 1e300, 2**70, "", "x", "../x", [], [None], {}, {"op": 1}]
 ROUNDS = 500
 
 
@@ -25,31 +22,6 @@ ROUNDS = 500
 def copied(tmp_path: Path) -> Path:
     """A copy of the shipped bundle that a test may spoil."""
     return Path(shutil.copytree(DEMO, tmp_path / "copy.lsr"))
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Paths of all values in a JSON document."""
-    found = [path] if path else []
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in items:
-        step = (*path, key)
-        found += places(inner, step) if isinstance(inner, (dict, list)) else [step]
-    return found
-
-
-def put(bundle: Path, name: str, data: bytes) -> None:
-    """Replace a file and its hash in the manifest."""
-    raw = json.loads((bundle / "manifest.json").read_text())
-    (bundle / name).write_bytes(data)
-    raw["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    (bundle / "manifest.json").write_text(json.dumps(raw))
-
-
-def use(bundle: Path, picture: np.ndarray) -> None:
-    """Load, encode and decode."""
-    with latentsr.load(bundle, threads=1) as codec:
-        stream = codec.encode(picture)
-        assert codec.decode(stream).shape == picture.shape
 
 
 def test_any_value_replaced_in_the_manifest(copied: Path, picture: np.ndarray) -> None:
@@ -75,13 +47,8 @@ def test_any_value_replaced_in_the_manifest(copied: Path, picture: np.ndarray) -
 
 def test_any_entropy_tensor_replaced(copied: Path, picture: np.ndarray) -> None:
     tensors = load((DEMO / "tables.safetensors").read_bytes())
-    spoilers = [
-        lambda a: a[:0], lambda a: a[:1], lambda a: a.astype(np.float64), lambda a: a * 0,
-        lambda a: -a, lambda a: a + a.dtype.type(1), lambda a: a[::-1], lambda a: a.reshape(-1),
-        lambda a: np.full_like(a, np.iinfo(a.dtype).max if a.dtype.kind == "i" else np.nan),
-    ]  # fmt: skip
     for name in tensors:
-        for spoil in spoilers:
+        for spoil in SPOILERS:
             changed = {**tensors, name: np.ascontiguousarray(spoil(tensors[name]))}
             put(copied, "tables.safetensors", save(changed))
             try:

@@ -2,7 +2,9 @@
 
 python -m latentsr_export.train.codec --pictures DIR --out codec.pth --minutes 60
 
-With --means a MeanScaleHyperprior. --start begins with the tensors of another codec that fit.
+With --means a MeanScaleHyperprior, with --context a JointAutoregressiveHierarchicalPriors
+(mbt2018: the same transforms and hyperprior, and a context model). --start begins with the tensors
+of another codec that fit.
 """
 
 from __future__ import annotations
@@ -114,21 +116,30 @@ def start_from(network: nn.Module, path: Path) -> None:
     network.load_state_dict({**own, **fitting})
 
 
+def _network(features: int, latent: int, means: bool, context: bool) -> nn.Module:
+    from compressai import models
+
+    kind: Any = models.MeanScaleHyperprior if means else models.ScaleHyperprior
+    if context:
+        kind = models.JointAutoregressiveHierarchicalPriors
+    network: nn.Module = kind(features, latent)
+    return network
+
+
 def main(argv: Sequence[str]) -> Path:
     """Train a codec as the arguments say and return the checkpoint's path."""
-    from compressai.models import MeanScaleHyperprior, ScaleHyperprior
-
     parser = arguments.parser("train a ScaleHyperprior codec", rate=1e-3, crop=128, batch=8)
     parser.add_argument("--features", type=int, default=64, help="N of the codec")
     parser.add_argument("--latent", type=int, default=96, help="M of the codec")
     parser.add_argument("--weight", type=float, default=0.025, help="of the distortion (lambda)")
-    parser.add_argument("--means", action="store_true", help="predict means, too")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--means", action="store_true", help="predict means, too")
+    kind.add_argument("--context", action="store_true", help="means and a context model")
     parser.add_argument("--start", type=Path, help="codec to begin with")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     pictures = data.load_pictures(given.pictures, given.crop)
-    kind = MeanScaleHyperprior if given.means else ScaleHyperprior
-    network = kind(given.features, given.latent)
+    network = _network(given.features, given.latent, given.means, given.context)
     if given.start is not None:
         start_from(network, given.start)
     trainer = Trainer(network, settings)

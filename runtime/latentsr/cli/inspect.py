@@ -71,6 +71,7 @@ def _print_bundle(bundle: Bundle) -> None:
         "codec": f"{manifest.family}, channels {codec.get('channels')}",
         "padded to": f"multiples of {manifest.multiple}",
         "chunks": ", ".join(f"{c.name}: {c.model}, {c.channels} channels at stride {c.stride}"
+                            + (f", context model ({c.context.order})" if c.context else "")
                             for c in manifest.chunks),
         "fingerprint": bundle.fingerprint.hex(),
     }))  # fmt: skip

@@ -73,3 +73,8 @@ def _print(result: Verification) -> None:
         f"{facts['differing_symbols']} differing symbols, {facts['desyncs']} desyncs, "
         f"{facts['repaired_indexes']} indexes repaired"
     )
+    if result.contexts:
+        console.print(
+            f"chunk {', '.join(result.contexts)}: a context model; its symbols are compared, its "
+            "scale indexes never leave the coder"
+        )

@@ -54,8 +54,11 @@ class Coder:
         return self._native
 
     @cached_property
-    def _lanes(self) -> _kernels.LaneTables:
-        """Tables of the `lanes` form. Two threads may both make them, which is harmless."""
+    def lanes(self) -> _kernels.LaneTables:
+        """Tables of the `lanes` form, for the modules of this package, too.
+
+        Two threads may both make them, which is harmless.
+        """
         return _kernels.LaneTables(self._native)
 
     @cached_property
@@ -96,7 +99,7 @@ class Coder:
                 f"{np.shape(symbols)}"
             )
         if form == "lanes":
-            outcome, data = self._lanes.encode(
+            outcome, data = self.lanes.encode(
                 values, rows, parts=parts or 0, skip=self.skip, threads=threads
             )
         else:
@@ -136,7 +139,7 @@ class Coder:
         flat_data = np.frombuffer(data, np.uint8)
         flat_out = symbols.reshape(-1)
         if form == "lanes":
-            outcome = self._lanes.decode(
+            outcome = self.lanes.decode(
                 flat_data, rows, flat_out, self._isa, skip=self.skip, threads=threads
             )
         else:

@@ -9,7 +9,6 @@ round(latent - mean or median), half to even; the decoder returns symbol + mean 
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from latentsr.entropy.neighbours import NeighbourModel
 from latentsr.entropy.repair import Repair, changed_indexes, find_doubts
 from latentsr.errors import BundleError, CorruptStream, DesyncError
 from latentsr.manifest import Chunk
+from latentsr.pipeline.chunk_size import check_latent, check_plausible, latent_shape, least_bits
 
 _MOST_ROWS_KEPT = 1 << 24  # a factorized prior's y up to about 4K pictures; beyond, memory counts
 
@@ -41,6 +41,8 @@ class EntropyModel:
     threads: that may code the parts of one long chunk.
     """
 
+    INPUTS = ("scales", "means")
+
     def __init__(self, bundle: Bundle, chunk: Chunk, threads: int = 1) -> None:
         tables = bundle.tables(chunk)
         if chunk.skip > tables.rows:
@@ -52,7 +54,7 @@ class EntropyModel:
         self.coder = Coder(tables, chunk.skip)
         self.threads = threads
         self._channel_rows = np.empty((0, 0, 0, 0), np.uint8)
-        least = _least_bits(tables.cdf, tables.length)
+        least = least_bits(tables)
         if chunk.model == "factorized":
             self._least_bits = float(least.sum())
             self._medians = bundle.tensor(f"{chunk.name}.medians", "float32", (chunk.channels,))
@@ -80,7 +82,7 @@ class EntropyModel:
         coding: Coding,
     ) -> tuple[bytes, np.ndarray, np.ndarray]:
         """Code a float32 latent (1, C, h, w): bytes, the decoder's latent, int32 symbols."""
-        self._check_latent(latent)
+        check_latent(self.chunk, latent)
         symbols, restored = self._steps.symbols(
             self.chunk.name, latent, self._mean(means, latent.shape)
         )
@@ -103,8 +105,8 @@ class EntropyModel:
 
         Raises CorruptStream, or DesyncError where the bytes may be whole but σ differs.
         """
-        shape = self._shape(padded_size)
-        self._check_plausible(len(data), shape)
+        shape = latent_shape(self.chunk, padded_size)
+        check_plausible(self.chunk, len(data), shape, self._least_bits)
         indexes = self.indexes(scales, shape, coding.exact)
         if self.chunk.model == "gaussian" and coding.form == "compressai" and not coding.exact:
             symbols = self._decode_float(data, scales, indexes, coding)
@@ -151,24 +153,6 @@ class EntropyModel:
         """Go on with the CRC-32 over symbols as little-endian int32."""
         return self._steps.crc(symbols, start)
 
-    def _shape(self, padded_size: tuple[int, int]) -> tuple[int, int, int, int]:
-        stride = self.chunk.stride
-        if any(side % stride for side in padded_size):
-            raise CorruptStream(
-                f"padded size does not fit latent {self.chunk.name}: found {padded_size}, "
-                f"expected multiples of {stride}; decode with the stream's own bundle"
-            )
-        return 1, self.chunk.channels, padded_size[0] // stride, padded_size[1] // stride
-
-    def _check_plausible(self, size: int, shape: tuple[int, int, int, int]) -> None:
-        """Refuse sizes that so few bytes cannot hold, before memory is taken for them."""
-        least = shape[2] * shape[3] * self._least_bits
-        if least > size * 8 + 64:
-            raise CorruptStream(
-                f"chunk {self.chunk.name} is too short for the picture: found {size} bytes, "
-                f"expected at least {math.ceil(least / 8)}; fetch or write the stream again"
-            )
-
     def indexes(self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool) -> np.ndarray:
         """Table row of each symbol: the channel, or the scale index of its σ."""
         if self.chunk.model == "factorized":
@@ -193,15 +177,6 @@ class EntropyModel:
             if rows.size <= _MOST_ROWS_KEPT:
                 self._channel_rows = rows
         return rows
-
-    def _check_latent(self, latent: np.ndarray) -> None:
-        channels = latent.shape[1] if latent.ndim == 4 else None
-        if latent.dtype != np.float32 or channels != self.chunk.channels:
-            raise BundleError(
-                f"latent {self.chunk.name} is of the wrong kind: found {latent.dtype} "
-                f"{latent.shape}, expected float32 (1, {self.chunk.channels}, h, w); export the "
-                "bundle again"
-            )
 
     def _mean(self, means: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
         """What lies between latent and symbols: the medians, or the network's means."""
@@ -232,9 +207,3 @@ def _neighbours(bundle: Bundle, chunk: Chunk) -> np.ndarray | None:
             "expected finite ones above 0; export the bundle again"
         )
     return found
-
-
-def _least_bits(cdf: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Bits that the cheapest symbol of each table costs."""
-    widest = [int(np.diff(row[:n]).max()) for row, n in zip(cdf, length, strict=True)]
-    return 16 - np.log2(np.asarray(widest, dtype=np.float64))

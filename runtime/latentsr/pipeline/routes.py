@@ -6,6 +6,7 @@ starts with nothing but the stream and ends by setting ``picture``. The steps::
     {"op": "graph", "graph": G, "in": [values], "out": [values]}     run an engine, by position
     {"op": "entropy_encode", "chunk": C, "in": v, "out": v_hat, "scales": s, "means": m}
     {"op": "entropy_decode", "chunk": C, "out": v_hat, "scales": s, "means": m}
+    {"op": "entropy_...", ..., "features": f}         chunks with a context model, no scales, means
     {"op": "pad", "in": picture, "out": x}            uint8 HWC → float32 NCHW 0..1, edge-padded
     {"op": "crop", "in": x, "out": x, "scale": k}     remove k times the padding, a view of NCHW
     {"op": "clamp", "in": x, "out": x}                limit to 0..1
@@ -30,13 +31,15 @@ from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
 from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, StreamError
-from latentsr.manifest import Route
+from latentsr.manifest import Chunk, Route
 from latentsr.pipeline import image_steps
+from latentsr.pipeline.context_step import ContextEntropy
 from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.stream import Padding
 from latentsr.timing import Stage, Timeline
 
 Step = Mapping[str, Any]
+_PARAMETERS = ("scales", "means", "features")  # what an entropy step may take besides
 
 
 @dataclass
@@ -72,8 +75,15 @@ class Machine:
     """What steps run on: the bundle, its entropy models, and engines by graph name."""
 
     bundle: Bundle
-    entropy: Mapping[str, EntropyModel]
+    entropy: Mapping[str, EntropyModel | ContextEntropy]
     engine: Callable[[str], Engine]
+
+
+def entropy_model(bundle: Bundle, chunk: Chunk, threads: int) -> EntropyModel | ContextEntropy:
+    """What codes a chunk; BundleError where its tensors are wrong."""
+    if chunk.context is not None:
+        return ContextEntropy(bundle, chunk, threads)
+    return EntropyModel(bundle, chunk, threads)
 
 
 def execute(route: Route, run: Run, machine: Machine) -> None:
@@ -129,8 +139,13 @@ def _fault(step: Step, known: set[str], bundle: Bundle, chunks: list[str]) -> st
             step, "out", len(graph.outputs)
         ):
             return f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-    if op.startswith("entropy") and step.get("chunk") not in chunks:
-        return f"a chunk among {', '.join(sorted(chunks))}"
+    if op.startswith("entropy"):
+        if step.get("chunk") not in chunks:
+            return f"a chunk among {', '.join(sorted(chunks))}"
+        context = bundle.manifest.chunks[chunks.index(step["chunk"])].context is not None
+        wrong = [key for key in _PARAMETERS if (key == "features") != context and key in step]
+        if wrong or (context and "features" not in step):
+            return "features for a chunk with a context model, for others scales and means"
     scale = step.get("scale", 1)
     if not isinstance(scale, int) or not 1 <= scale <= 64:
         return "a scale of 1..64"
@@ -148,7 +163,7 @@ def _is_names(step: Step, key: str, count: int) -> bool:
 
 
 def _inputs(step: Step) -> list[Any]:
-    names = [step[key] for key in ("scales", "means") if step.get(key) is not None]
+    names = [step[key] for key in _PARAMETERS if step.get(key) is not None]
     if step["op"] == "graph":
         return names + list(step["in"])
     return names if step["op"] == "entropy_decode" else [*names, step.get("in")]
@@ -181,9 +196,9 @@ def _given(step: Step, key: str, run: Run) -> np.ndarray | None:
 
 def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     del stage
-    model = machine.entropy[step["chunk"]]
-    scales, means = _given(step, "scales", run), _given(step, "means", run)
-    data, latent, crc = model.encode(run.values[step["in"]], scales, means, run)
+    model: Any = machine.entropy[step["chunk"]]
+    given = [_given(step, key, run) for key in model.INPUTS]
+    data, latent, crc = model.encode(run.values[step["in"]], *given, run)
     run.chunks[step["chunk"]] = data
     run.values[step["out"]] = latent
     run.symbol_crc = model.crc(crc, run.symbol_crc)
@@ -191,12 +206,12 @@ def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
 
 def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     del stage
-    model = machine.entropy[step["chunk"]]
+    model: Any = machine.entropy[step["chunk"]]
     if step["chunk"] not in run.chunks:
         raise StreamError(f"stream lacks chunk {step['chunk']}; decode with its own bundle")
-    scales, means = _given(step, "scales", run), _given(step, "means", run)
+    given = [_given(step, key, run) for key in model.INPUTS]
     data = run.chunks[step["chunk"]]
-    latent, symbols = model.decode(data, run.padded_size, scales, means, run)
+    latent, symbols = model.decode(data, run.padded_size, *given, run)
     run.values[step["out"]] = latent
     run.symbols[step["chunk"]] = symbols
     run.symbol_crc = model.crc(symbols, run.symbol_crc)

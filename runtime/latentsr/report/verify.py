@@ -1,7 +1,8 @@
 """Verification: encode with every engine, decode with every engine, count what differs.
 
 A combination is a backend with a thread count. Each one encodes every picture; each other one
-decodes those streams; scale indexes and symbols are compared with the encoder's, value by value.
+decodes those streams; scale indexes and symbols are compared with the encoder's, value by value;
+of chunks with a context model, whose indexes never leave the coder, the symbols alone.
 Besides, what every graph makes is compared across combinations: on the encode route of each
 picture, and on all decode routes of the first one's corner.
 """
@@ -19,6 +20,7 @@ from latentsr.codec import Codec, load
 from latentsr.errors import BackendError, CorruptStream, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
+from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.pipeline.routes import Run
 
 THREADS = (1, 2)
@@ -45,6 +47,7 @@ class Verification:
     cells: list[Cell]
     pictures: int
     symbols: int = 0
+    contexts: list[str] = field(default_factory=list)  # chunks whose symbols alone are compared
     parity: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,6 +56,7 @@ class Verification:
             "combinations": self.combinations,
             "pictures": self.pictures,
             "symbols": self.symbols,
+            "symbols_alone": self.contexts,
             "differing_indexes": sum(cell.differing_indexes for cell in self.cells),
             "differing_symbols": sum(cell.differing_symbols for cell in self.cells),
             "desyncs": sum(cell.desyncs for cell in self.cells),
@@ -87,7 +91,9 @@ def verify(
     """
     names = list(codecs)
     cells = {(a, b): Cell(a, b) for a in names for b in names}
+    chunks = next(iter(codecs.values())).bundle.manifest.chunks
     result = Verification(names, list(cells.values()), len(pictures))
+    result.contexts = [chunk.name for chunk in chunks if chunk.context]
     for picture in pictures:
         encoded = {n: codec.run_encode(picture, "encode", exact) for n, codec in codecs.items()}
         _parity(encoded, result.parity)
@@ -134,6 +140,7 @@ def _indexes(codec: Codec, run: Run) -> list[np.ndarray]:
         scales = run.values.get(str(step.get("scales")))
         if scales is not None:
             model = codec.machine.entropy[step["chunk"]]
+            assert isinstance(model, EntropyModel)  # context models take features
             found.append(model.indexes(scales, scales.shape, run.exact))
     return found
 

@@ -1,0 +1,363 @@
+"""Context models in float32: CompressAI's strings, all instruction sets, other writers' indexes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from damage import flipped, spliced, truncated
+from entropy_cases import gaussian_tables
+from guarded import same_bits
+from latentsr.entropy import Coder, Tables, isa
+from latentsr.entropy.float_context import FloatContext
+from latentsr.errors import BundleError, CorruptStream, DesyncError, ImageError, StreamError
+
+TAPS = np.array(
+    [(dy, dx) for dy in (-2, -1, 0) for dx in range(-2, 3) if dy < 0 or dx < 0], np.int32
+)
+SCALES = np.exp(np.linspace(np.log(0.11), np.log(256), 64)).astype(np.float32)
+ROUNDS = 300
+
+
+@cache
+def gaussian_coder() -> Coder:
+    return Coder(gaussian_tables())
+
+
+@dataclass
+class Case:
+    """A small model without torch: channels M, widths of the layers, features and a latent."""
+
+    channels: int
+    widths: tuple[int, int, int]
+    height: int
+    width: int
+    taps: np.ndarray
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        m, (c0, c1, c2) = self.channels, self.widths
+        shapes = [(c0, len(self.taps), m), (c1, c0), (c2, c1), (2 * m, c2)]
+        self.weights = [
+            (rng.normal(0, 1, shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+            for shape in shapes
+        ]
+        self.biases = [rng.normal(0, 0.1, c).astype(np.float32) for c in (c0, c2, 2 * m)]
+        self.biases[2][:m] += np.exp(rng.uniform(np.log(0.1), np.log(8), m)).astype(np.float32)
+        self.features = rng.normal(0, 1, (c1, self.height, self.width)).astype(np.float32)
+        self.y = rng.normal(0, 3, (m, self.height, self.width)).astype(np.float32)
+
+    @property
+    def coder(self) -> Coder:
+        return gaussian_coder()
+
+    def model(self, name: str | None = None, **changes: Any) -> FloatContext:
+        given = {
+            "coder": self.coder, "taps": self.taps, "weights": self.weights,
+            "biases": self.biases, "scale_table": SCALES,
+        } | changes  # fmt: skip
+        return FloatContext(**given, isa=None if name is None else isa.NAMES[name])
+
+
+def dense(start: np.ndarray, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """start + weight x, column by column, in float32."""
+    for k in range(x.size):
+        start = start + weight[:, k] * x[k]
+    return start
+
+
+def plain_latent(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Symbols and latent as the header kernels/include/latentsr/context_float.h defines them."""
+    symbols, latent = np.zeros_like(case.y, np.int32), np.zeros_like(case.y)
+    w0, w1, *rest = case.weights
+    left = [t for t, tap in enumerate(case.taps) if tap[0] == 0]
+    above = [t for t, tap in enumerate(case.taps) if tap[0] < 0]
+    above.sort(key=lambda t: case.taps[t][0])
+    folded = {}
+    for t in left:
+        total = np.zeros((w1.shape[0], case.channels))
+        for k in range(w1.shape[1]):
+            total += w1[:, k : k + 1].astype(np.float64) * w0[k, t].astype(np.float64)
+        folded[t] = total.astype(np.float32)
+
+    def at(h: int, w: int, t: int) -> np.ndarray:
+        row, column = h + case.taps[t][0], w + case.taps[t][1]
+        inside = row >= 0 and 0 <= column < case.width
+        return latent[:, row, column] if inside else np.zeros(case.channels, np.float32)
+
+    for h in range(case.height):
+        for w in range(case.width):
+            context = case.biases[0]
+            for t in above:
+                context = dense(context, w0[:, t], at(h, w, t))
+            a = dense(case.features[:, h, w], w1, context)
+            for t in left:
+                a = dense(a, folded[t], at(h, w, t))
+            for weight, bias in zip(rest, case.biases[1:], strict=True):
+                a = dense(bias, weight, np.maximum(a, a * np.float32(0.01)))
+            mean = a[case.channels :]
+            symbols[:, h, w] = np.rint(case.y[:, h, w] - mean).astype(np.int32)
+            latent[:, h, w] = symbols[:, h, w].astype(np.float32) + mean
+    return symbols, latent
+
+
+CASES = [
+    Case(5, (7, 9, 6), 4, 6, TAPS),
+    Case(24, (48, 80, 64), 5, 9, TAPS),
+    Case(70, (66, 130, 65), 3, 5, TAPS),
+    Case(6, (12, 20, 16), 6, 1, TAPS),
+    Case(3, (4, 5, 6), 3, 7, np.array([(0, -1), (-1, 0), (-3, 4), (0, -3)], np.int32)),
+    Case(4, (4, 5, 6), 3, 3, np.array([(-1, -1)], np.int32)),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", isa.supported())
+def test_agrees_with_the_plain_reference(case: Case, name: str) -> None:
+    model = case.model(name)
+    symbols, latent = plain_latent(case)
+    data, written = model.encode(case.features, case.y)
+    assert np.array_equal(written.symbols, symbols) and same_bits(written.latent, latent)
+    read = model.decode(data, case.features)
+    assert np.array_equal(read.symbols, symbols) and same_bits(read.latent, latent)
+    assert read.repair.changed == read.repair.tries == 0
+
+
+def elsewhere(case: Case, amount: float, seed: int) -> FloatContext:
+    """The model with scales that are off by up to the relative amount, as on another device."""
+    noise = np.random.default_rng(seed).uniform(-amount, amount, case.channels)
+    bias = case.biases[-1].copy()
+    bias[: case.channels] *= (1 + noise).astype(np.float32)
+    return case.model(biases=[*case.biases[:-1], bias])
+
+
+def test_other_writers_indexes_are_found() -> None:
+    changed = []
+    for seed in range(16):
+        case = Case(24, (48, 80, 64), 40, 48, TAPS, seed)
+        data, written = elsewhere(case, 6e-6, seed).encode(case.features, case.y)
+        read = case.model().decode(data, case.features)
+        assert np.array_equal(read.symbols, written.symbols)
+        assert same_bits(read.latent, written.latent)
+        assert (read.repair.tries > 0) == (read.repair.changed > 0)
+        assert read.repair.changed <= read.repair.tries
+        changed.append(read.repair.changed)
+    assert sum(changed) >= 5 and max(changed) >= 2  # else this tests nothing
+
+
+def test_what_cannot_be_mended_is_an_error() -> None:
+    case = Case(24, (48, 80, 64), 12, 16, TAPS)
+    data, _ = elsewhere(case, 1e-2, 1).encode(case.features, case.y)
+    with pytest.raises(CorruptStream):
+        case.model().decode(data, case.features, seconds=0.2)
+    doubtful = Case(24, (48, 80, 64), 12, 16, TAPS)
+    doubtful.weights[-1][:] = 0
+    doubtful.biases[-1][:24] = SCALES[20]
+    data, _ = doubtful.model().encode(doubtful.features, doubtful.y)
+    assert doubtful.model().decode(data, doubtful.features).repair.doubtful == doubtful.y.size
+    with pytest.raises(DesyncError, match="doubtful"):
+        doubtful.model().decode(data[:-8] + data[-4:] + data[-8:-4], doubtful.features, 0.2)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, spliced])
+def test_damage_never_escapes(damage: Any) -> None:
+    rng = np.random.default_rng(5)
+    streams = [(case, case.model().encode(case.features, case.y)[0]) for case in CASES]
+    for turn in range(ROUNDS):
+        case, stream = streams[turn % len(streams)]
+        data = damage(rng, stream, streams[rng.integers(0, len(streams))][1])
+        try:
+            read = case.model().decode(data, case.features, seconds=0.01)
+        except CorruptStream:
+            continue
+        assert read.symbols.shape == case.y.shape
+        if not read.repair.changed:
+            assert case.coder.encode(*rows_of(case, read.symbols), form="compressai") == data
+
+
+def rows_of(case: Case, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The symbols in raster order, and their rows: those that writing their latent gives."""
+    model = case.model()
+    count = symbols.size
+    out = np.empty(count, np.int32), np.empty(count, np.uint8), np.empty(count, np.float32)
+    features = np.ascontiguousarray(case.features.transpose(1, 2, 0))
+    # A latent that rounds to these symbols: each mean is known once those before are right.
+    y = np.zeros((case.height, case.width, case.channels), np.float32)
+    wanted = symbols.transpose(1, 2, 0)
+    for h in range(case.height):
+        for w in range(case.width):
+            model._native.encode(features, y.reshape(-1), *out, model._isa)
+            mean = out[2].reshape(y.shape)[h, w] - out[0].reshape(y.shape)[h, w]
+            y[h, w] = wanted[h, w] + mean
+    model._native.encode(features, y.reshape(-1), *out, model._isa)
+    return out[0], out[1]
+
+
+def test_wrong_arrays_are_refused() -> None:
+    case = CASES[0]
+    w0, w1, w2, w3 = case.weights
+    nan = w2.copy()
+    nan[0, 0] = np.nan
+    for changes in (
+        {"weights": [w0, w1, w2]},
+        {"weights": [w0, w1, nan, w3]},
+        {"weights": [w0, w1[:, :-1], w2, w3]},
+        {"weights": [w0]},
+        {"weights": []},
+        {"biases": case.biases[:2]},
+        {"biases": [case.biases[0], case.biases[2], case.biases[1]]},
+        {"taps": TAPS[:-1]},
+        {"taps": TAPS * -1},
+        {"taps": TAPS * 1000},
+        {"taps": TAPS.astype(np.int64)},
+        {"scale_table": SCALES[:-1]},
+        {"scale_table": SCALES[::-1]},
+        {"slope": 1.0},
+        {"slope": float("nan")},
+        {"bound": float("nan")},
+    ):
+        with pytest.raises(BundleError):
+            case.model(**changes)
+
+
+def test_wrong_inputs_are_refused() -> None:
+    case = CASES[0]
+    model = case.model()
+    data, _ = model.encode(case.features, case.y)
+    for features in (case.features[1:], case.features.astype(np.float64), case.features[0]):
+        with pytest.raises(BundleError):
+            model.decode(data, features)
+    with pytest.raises(BundleError):
+        model.encode(case.features, case.y[:, 1:])
+    with pytest.raises(ImageError):
+        model.encode(case.features, np.full_like(case.y, np.nan))
+    with pytest.raises(ImageError):
+        model.encode(case.features, np.full_like(case.y, 3e9))
+    broken = case.features.copy()
+    broken[0, 2, 2] = np.inf
+    with pytest.raises(StreamError):
+        model.encode(broken, case.y)
+    with pytest.raises(CorruptStream, match="finite"):
+        model.decode(data, broken)
+    for stream in (b"", b"123", bytes(8), data + b"1"):
+        with pytest.raises(CorruptStream):
+            model.decode(stream, case.features)
+
+
+def test_kernel_refuses_what_does_not_fit() -> None:
+    case = CASES[0]
+    model = case.model()
+    native, tables = model._native, case.coder.native
+    stream = np.frombuffer(model.encode(case.features, case.y)[0], np.uint8)
+    features = np.ascontiguousarray(case.features.transpose(1, 2, 0))
+    symbols, latent = np.zeros(case.y.size, np.int32), np.zeros(case.y.size, np.float32)
+    good = (2**40, 8, 0)
+    for begin, changes, out in (
+        ((0, 8, 0), [], symbols),
+        ((2**40, 4, 0), [], symbols),
+        ((2**40, stream.size + 4, 0), [], symbols),
+        ((2**40, 8, 1), [], symbols),
+        ((2**40, 8, symbols.size + case.channels), [], symbols),
+        (good, [(3, 1), (3, 2)], symbols),
+        (good, [(3, 64)], symbols),
+        ((2**40, 8, case.channels), [(0, 1)], symbols),
+        (good, [], symbols[1:].copy()),
+    ):
+        with pytest.raises(ValueError):
+            native.decode(tables, stream, features, out, latent, begin, changes, 0.0, 9, model._isa)
+
+
+def models() -> ModuleType:
+    """benchmarks/context_models.py, which knows CompressAI's models."""
+    pytest.importorskip("compressai", reason="the strings are CompressAI's")
+    path = Path(__file__).parents[2] / "benchmarks" / "context_models.py"
+    spec = importlib.util.spec_from_file_location("context_models", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault("context_models", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+FAMILIES = [
+    ("mbt2018", 24, (128, 192)),
+    ("mbt2018", 33, (192, 64)),
+    ("cheng2020-anchor", 32, (128, 64)),
+    ("cheng2020-attn", 24, (64, 128)),
+]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small convolutions by the thousand: threads that wait for each other take all the time."""
+    torch = models().torch
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@cache
+def exchanged(family: str, channels: int, size: tuple[int, int]) -> tuple[Any, ...]:
+    """A model of CompressAI, a picture's strings of it, and ours of the same model."""
+    help_ = models()
+    torch = help_.torch
+    torch.manual_seed(7)
+    coarse = torch.rand(1, 3, size[0] // 8, size[1] // 8)
+    picture = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)
+    network = help_.spread(family, channels, picture)
+    arrays = help_.tensors(network)
+    out, symbols, _ = help_.compress(network, picture)
+    with torch.no_grad():
+        y = network.g_a(picture)[0].numpy()
+        z_hat = network.entropy_bottleneck.decompress(out["strings"][1], out["shape"])
+    gaussian = network.gaussian_conditional
+    tables = Tables(
+        gaussian.quantized_cdf.numpy(), gaussian.cdf_length.numpy(), gaussian.offset.numpy()
+    )
+    model = FloatContext.from_tensors(Coder(tables), arrays)
+    return network, out, symbols, y, help_.features(network, z_hat, arrays), model
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("case", FAMILIES)
+def test_reads_compressai(case: tuple[str, int, tuple[int, int]]) -> None:
+    _, out, symbols, _, features, model = exchanged(*case)
+    read = model.decode(out["strings"][0][0], features)
+    assert np.array_equal(read.symbols, symbols)
+    assert np.abs(symbols).max() > 5
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("case", FAMILIES)
+def test_compressai_reads_ours(case: tuple[str, int, tuple[int, int]]) -> None:
+    network, out, _, y, features, model = exchanged(*case)
+    torch = models().torch
+    data, written = model.encode(features, y)
+    with torch.no_grad():
+        theirs = network.decompress([[data], out["strings"][1]], out["shape"])["x_hat"]
+        ours = network.g_s(torch.from_numpy(written.latent)[None]).clamp(0, 1)
+    assert float((theirs - ours).abs().max()) < 1e-3
+
+
+def test_tensors_that_are_missing_are_named() -> None:
+    case = CASES[0]
+    tensors = {"y.context.taps": case.taps, "y.scale_table": SCALES}
+    for k, weight in enumerate(case.weights):
+        tensors[f"y.context.float.{k}.weight"] = weight
+    for k, bias in zip((0, 2, 3), case.biases, strict=True):
+        tensors[f"y.context.float.{k}.bias"] = bias
+    FloatContext.from_tensors(case.coder, tensors)
+    for name in tensors:
+        with pytest.raises(BundleError, match="float context model"):
+            FloatContext.from_tensors(case.coder, {k: v for k, v in tensors.items() if k != name})
