@@ -203,7 +203,9 @@ def wrong_models(model: Model) -> dict[str, Model]:
         r"weights: found 2, expected 3 to 9 layers": damaged(model, weights=weights[:2]),
         r"biases: found 2, expected 3": damaged(model, biases=biases[:2]),
         r"shifts: found 3, expected 4": damaged(model, shifts=shifts[:3]),
-        r"settings: found 8, expected 7": damaged(model, settings=np.append(settings, settings[:1])),
+        r"settings: found 8, expected 7": damaged(
+            model, settings=np.append(settings, settings[:1])
+        ),
         r"2.bias: found 5, expected 6|2.bias": damaged(
             model, biases=[biases[0], biases[1][:4], biases[2]]
         ),
