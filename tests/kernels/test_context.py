@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from context_cases import (
-    THRESHOLDS,
     Coded,
     Model,
     random_model,
@@ -17,7 +17,6 @@ from context_cases import (
     taps_of,
 )
 from entropy_cases import gaussian_tables
-
 from latentsr import _kernels
 from latentsr._kernels import Status
 from latentsr.entropy import isa
