@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from latentsr_export.exact import LEAST_WEIGHT, OUTPUT_BITS
 SUM_LIMIT = 1 << 31
 MOST = 32767  # of weights and activations
 _SHIFTS = (1, 30)
+_COARSER = 8  # how many times the units of a layer's outputs may be doubled
 _MARGIN = 2  # how far beyond what calibration shows a value may go before it is clipped
 
 
@@ -94,10 +95,10 @@ def integer_context(
             None if bias is None else bias.astype(np.float64),
             before, after, largest_input, feature_top,
         )  # fmt: skip
-        channels = [_channel(layer, o) for o in range(outputs)]
+        layer, channels = _channels(layer, k < last)
         proof.append(_proof(layer, channels))
         made.append(channels)
-        before, largest_input = int(after[0]), top
+        before, largest_input = int(layer.after[0]), top
     slope = round(layers.slope * (1 << 16))
     settings = [mean_bits, slope, input_top, feature_top, *[top] * last]
     return IntegerContext(_tensors(layers, made, settings), proof)
@@ -111,6 +112,22 @@ def _top(largest: float, bits: int, most: int) -> int:
 def _exponent(largest: float, top: int) -> int:
     """Largest e such that calibration's magnitudes times 2^e stay within the top."""
     return math.floor(math.log2(top / max(largest, 2.0**-20)))
+
+
+def _channels(layer: _Layer, hidden: bool) -> tuple[_Layer, list[_Channel]]:
+    """All output channels; a hidden layer's outputs in coarser units where finer ones cannot be.
+
+    Shifts go one way, so outputs cannot be finer than the sums: a layer whose weights are large
+    though its outputs are small, as its inputs nearly always are 0, has no finer sums.
+    """
+    faults = []
+    for coarser in range(_COARSER if hidden else 1):
+        tried = replace(layer, after=layer.after - coarser)
+        try:
+            return tried, [_channel(tried, o) for o in range(len(layer.weight))]
+        except ExportError as error:
+            faults.append(error)
+    raise faults[0]
 
 
 def _channel(layer: _Layer, number: int) -> _Channel:

@@ -9,15 +9,16 @@ context, and both are measured by the bytes that they make.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from latentsr.entropy import Coder, scale_indexes
-from latentsr.entropy.reference_context import Latent, encode
+from latentsr.entropy.context import ContextCoder
 from latentsr.entropy.tables import Tables
 from latentsr.errors import ExportError
 from latentsr_export.context_integers import IntegerContext, Ranges, integer_context
@@ -36,6 +37,9 @@ _FIRST = (6, 4095)  # while the features' levels are chosen
 Floats = NDArray[np.float32]
 
 
+Made = TypeVar("Made")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Calibration:
     """One latent: y (M, H, W), ẑ (1, N, h, w), and the float run over it."""
@@ -52,97 +56,101 @@ def add_exact_context(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Code
     pictures: uint8 (H, W, 3), for calibration, also reduced by 2 and 4. Raises ExportError where
     a bound cannot be kept or the cost exceeds 1.5 % of the bytes of y.
     """
-    layers, chunk = parts.context, parts.chunks[-1]
-    assert layers is not None
-    spec = parts.graphs[FLOAT]
-    found = [_calibrated(layers, spec.module, *pair) for pair in latents_of(parts, pictures)]
-    ranges = _ranges(found)
-    limits = thresholds(parts.tensors["y.scale_table"])
-    coder = Coder(
-        Tables(parts.tensors["y.cdf"], parts.tensors["y.length"], parts.tensors["y.offset"])
+    measure = _Measure(parts, pictures)
+    first = integer_context(measure.layers, measure.ranges, *_FIRST)
+    level, twin, features = _least(
+        (partial(_features_twin, parts, measure, level) for level in LEVELS),
+        lambda entry: (measure.bytes_of(first, entry[2]), entry[0]),
     )
-    before = sum(_float_bytes(coder, c.run, parts.tensors["y.scale_table"]) for c in found)
+    choices = [(bits, top) for bits in MEAN_BITS for top in TOPS]
+    context = _least(
+        (partial(integer_context, measure.layers, measure.ranges, *c) for c in choices),
+        lambda made: measure.bytes_of(made, features),
+    )
+    note = _note(measure, context, features)
+    note |= {"hidden_levels": level, "proof": [*twin.proof, *context.proof]}
+    prefix = parts.chunks[-1]["context"]["tensors"]
+    return dataclasses.replace(
+        parts,
+        graphs={**parts.graphs, TWIN: dataclasses.replace(parts.graphs[FLOAT], module=twin.module)},
+        entropy_graphs=(*parts.entropy_graphs, TWIN),
+        tensors={
+            **parts.tensors, **context.tensors.named(prefix), "y.thresholds": measure.thresholds
+        },
+        exact={FLOAT: TWIN},
+        notes={**parts.notes, "exact": note},
+    )  # fmt: skip
 
-    def cost(context: IntegerContext, features: Sequence[Floats]) -> int:
-        return sum(
-            _bytes(coder, context, limits, f, c.y) for f, c in zip(features, found, strict=True)
+
+class _Measure:
+    """Latents of real pictures, and the bytes that float and integers make of them."""
+
+    def __init__(self, parts: CodecParts, pictures: Sequence[np.ndarray]) -> None:
+        assert parts.context is not None
+        self.layers: ContextLayers = parts.context
+        tensors, module = parts.tensors, parts.graphs[FLOAT].module
+        self._coder = Coder(Tables(tensors["y.cdf"], tensors["y.length"], tensors["y.offset"]))
+        self.thresholds = thresholds(tensors["y.scale_table"])
+        self.found = [self._calibrated(module, *pair) for pair in latents_of(parts, pictures)]
+        values = np.max([c.run.largest for c in self.found], axis=0)
+        self.ranges = Ranges(
+            values.tolist(), max(float(np.abs(c.features).max()) for c in self.found)
         )
+        self.float_bytes = sum(self._float(c.run, tensors["y.scale_table"]) for c in self.found)
 
-    first = integer_context(layers, ranges, *_FIRST)
-    twins = [(cost(first, values), level, twin, values) for level, twin, values in
-             _feature_twins(parts, found)]  # fmt: skip
-    _, level, twin, features = min(twins, key=lambda entry: entry[:2])
-    tried = [(cost(made, features), bits, top, made) for bits, top, made in
-             _contexts(layers, ranges)]  # fmt: skip
-    after, bits, top, context = min(tried, key=lambda entry: entry[:3])
-    percent = 100 * (after / before - 1)
+    def _calibrated(self, module: Any, y: torch.Tensor, z_hat: torch.Tensor) -> _Calibration:
+        with torch.no_grad():
+            features = module(z_hat)[0].numpy()
+        run = run_float(self.layers, features, y[0].numpy())
+        return _Calibration(y[0].numpy(), z_hat, features, run)
+
+    def _float(self, run: FloatRun, scale_table: np.ndarray) -> int:
+        indexes = scale_indexes(run.scales, scale_table)
+        return len(self._coder.encode(run.symbols, indexes, parts=1))
+
+    def bytes_of(self, context: IntegerContext, features: Sequence[Floats]) -> int:
+        """Bytes of all latents with these integers."""
+        coder = ContextCoder(context.tensors, self.thresholds, self._coder)
+        return sum(len(coder.encode(f, c.y)[0]) for f, c in zip(features, self.found, strict=True))
+
+
+def _least(made: Iterable[Callable[[], Made]], cost: Callable[[Made], Any]) -> Made:
+    """The cheapest of what can be made; the first refusal where nothing can."""
+    tried: list[tuple[Any, int, Made]] = []
+    faults = []
+    for number, make in enumerate(made):
+        try:
+            one = make()
+        except ExportError as error:
+            faults.append(error)
+        else:
+            tried.append((cost(one), number, one))
+    if not tried:
+        raise faults[0]
+    return min(tried, key=lambda entry: entry[:2])[2]
+
+
+def _features_twin(
+    parts: CodecParts, measure: _Measure, level: int
+) -> tuple[int, Exact, list[Floats]]:
+    """The exact features graph of some hidden levels, and what it gives for all latents."""
+    medians = torch.from_numpy(parts.tensors["z.medians"].copy())
+    latents = [c.z_hat for c in measure.found]
+    twin = quantise(parts.graphs[FLOAT].module, latents, medians, False, level, features=True)
+    with torch.no_grad():
+        return level, twin, [twin.module(z_hat)[0].numpy() for z_hat in latents]
+
+
+def _note(measure: _Measure, context: IntegerContext, features: Sequence[Floats]) -> dict[str, Any]:
+    """What the manifest says of the choices and their cost; ExportError beyond the gate."""
+    percent = 100 * (measure.bytes_of(context, features) / measure.float_bytes - 1)
     if percent > GATE:
         raise ExportError(
             f"exact context model costs too much: found {percent:.2f} % more bytes, expected at "
             f"most {GATE} %; calibrate on pictures like yours, or export without the exact graph"
         )
-    note = {
-        "hidden_levels": level, "mean_bits": bits, "activation_top": top,
+    tensors = context.tensors
+    return {
+        "mean_bits": tensors.mean_bits, "activation_top": tensors.tops[0],
         "rate_cost_percent": round(percent, 4), "rate_goal_percent": GOAL,
-        "proof": [*twin.proof, *context.proof],
     }  # fmt: skip
-    graph = dataclasses.replace(spec, module=twin.module)
-    prefix = chunk["context"]["tensors"]
-    return dataclasses.replace(
-        parts,
-        graphs={**parts.graphs, TWIN: graph},
-        entropy_graphs=(*parts.entropy_graphs, TWIN),
-        tensors={**parts.tensors, **context.tensors.named(prefix), "y.thresholds": limits},
-        exact={FLOAT: TWIN},
-        notes={**parts.notes, "exact": note},
-    )
-
-
-def _calibrated(
-    layers: ContextLayers, module: Any, y: torch.Tensor, z_hat: torch.Tensor
-) -> _Calibration:
-    with torch.no_grad():
-        features = module(z_hat)[0].numpy()
-    return _Calibration(y[0].numpy(), z_hat, features, run_float(layers, features, y[0].numpy()))
-
-
-def _ranges(found: Sequence[_Calibration]) -> Ranges:
-    values = np.max([c.run.largest for c in found], axis=0)
-    return Ranges(values.tolist(), max(float(np.abs(c.features).max()) for c in found))
-
-
-def _feature_twins(
-    parts: CodecParts, found: Sequence[_Calibration]
-) -> Iterator[tuple[int, Exact, list[Floats]]]:
-    """Exact features graphs of different hidden levels, and what each makes for all latents."""
-    medians = torch.from_numpy(parts.tensors["z.medians"].copy())
-    latents = [c.z_hat for c in found]
-    module = parts.graphs[FLOAT].module
-    faults = []
-    for level in LEVELS:
-        try:
-            twin = quantise(module, latents, medians, False, level, features=True)
-        except ExportError as error:
-            faults.append(error)
-            continue
-        with torch.no_grad():
-            yield level, twin, [twin.module(z_hat)[0].numpy() for z_hat in latents]
-    if len(faults) == len(LEVELS):
-        raise faults[0]
-
-
-def _contexts(layers: ContextLayers, ranges: Ranges) -> Iterator[tuple[int, int, IntegerContext]]:
-    for bits in MEAN_BITS:
-        for top in TOPS:
-            yield bits, top, integer_context(layers, ranges, bits, top)
-
-
-def _float_bytes(coder: Coder, run: FloatRun, scale_table: np.ndarray) -> int:
-    return len(coder.encode(run.symbols, scale_indexes(run.scales, scale_table), parts=1))
-
-
-def _bytes(
-    coder: Coder, context: IntegerContext, limits: np.ndarray, features: Floats, y: Floats
-) -> int:
-    latent = Latent.empty(context.tensors, limits[:-1], features)
-    return len(coder.encode(*encode(latent, y), parts=1))

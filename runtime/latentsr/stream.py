@@ -27,7 +27,10 @@ end-4   4      CRC-32 of all bytes before it
 ======  =====  ==================================================================================
 
 The grids of the latents follow from the padded size, so they are not stored. A scale hyperprior
-has the chunks ``z``, ``y``; a factorized prior has ``y`` alone. The fixed cost is 28 bytes and
+has the chunks ``z``, ``y``; a factorized prior has ``y`` alone. A chunk with a context model (the
+bundle says so) holds its symbols in the order in which they are decoded, in one part of the form
+``lanes`` with exact scales and means, or in raster order in the form ``compressai`` with float
+ones; the CRC-32 is over C order all the same. The fixed cost is 28 bytes and
 4 for each chunk, and 4 for the symbols' CRC-32.
 """
 

@@ -19,7 +19,6 @@ from latentsr.entropy import Coder  # noqa: E402
 from latentsr.entropy.context_tensors import ContextTensors, load_context  # noqa: E402
 from latentsr.entropy.reference_context import Latent, encode  # noqa: E402
 from latentsr.errors import BundleError, ExportError  # noqa: E402
-from latentsr_export import context_integers  # noqa: E402
 from latentsr_export.context_integers import Ranges, integer_context  # noqa: E402
 from latentsr_export.context_layers import ContextLayers, context_layers, run_float  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402
@@ -174,15 +173,19 @@ def test_the_proof_is_in_the_manifest(exported: tuple[Any, Path]) -> None:
     assert model.slope == 655
 
 
-def layers_like(rng: np.random.Generator, first: np.ndarray) -> ContextLayers:
-    """A model of one channel and one tap with a given layer 0 weight (C0, T, M)."""
+def layers_like(rng: np.random.Generator, first: np.ndarray, second: float = 1.0) -> ContextLayers:
+    """A model with a given layer 0 weight (C0, T, M), and the size of layer 1's weights."""
     outputs = len(first)
-    weights = (first, rng.normal(size=(4, outputs)), rng.normal(size=(2 * first.shape[2], 4)))
+    weights = (
+        first,
+        second * rng.normal(size=(4, outputs)),
+        rng.normal(size=(2 * first.shape[2], 4)),
+    )
     taps = np.array([(0, -1 - t) for t in range(first.shape[1])], np.int32)
     return ContextLayers(
         taps,
         tuple(weight.astype(np.float32) for weight in weights),
-        (np.zeros(outputs, np.float32), None, np.zeros(2 * first.shape[2], np.float32)),
+        (np.zeros(outputs, np.float32), None, np.zeros(last, np.float32)),
         0.01,
     )
 
@@ -191,30 +194,35 @@ def test_too_many_terms_are_refused_by_name() -> None:
     layers = layers_like(np.random.default_rng(1), np.ones((1, 16, 2048)))
     with pytest.raises(ExportError, match="context layer 0 cannot be made exact: found no weights"):
         integer_context(layers, Ranges([500.0, 9.0, 9.0, 9.0], 9.0), 6, 2047)
-    small = layers_like(np.random.default_rng(1), np.ones((1, 1, 3)))
     # Features that dwarf the context leave its half of layer 1 no bits.
+    rng = np.random.default_rng(1)
     with pytest.raises(ExportError, match="context layer 1 cannot be made exact"):
-        integer_context(small, Ranges([5.0, 1e-4, 1e6, 9.0], 1e6), 6, 2047)
+        small = layers_like(rng, np.ones((1, 1, 3)), 1e-5)
+        integer_context(small, Ranges([5.0, 9.0, 1e6, 9.0], 1e6), 6, 2047)
 
 
-def test_a_broken_bound_is_refused_where_the_bundle_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = made("mbt2018")
-    torch.save(network.state_dict(), tmp_path / "codec.pth")
-    monkeypatch.setattr(context_integers, "SUM_LIMIT", 1 << 40)
-    whole = context_integers.integer_context
+def test_outputs_are_coarser_where_sums_are() -> None:
+    # Layer 0's outputs are said to be far smaller than its weights let them be.
+    layers = layers_like(np.random.default_rng(1), np.full((1, 1, 3), 900.0))
+    found = integer_context(layers, Ranges([5.0, 0.1, 9.0, 9.0], 9.0), 6, 2047)
+    assert found.tensors.shifts[0].tolist() == [1]
+    with pytest.raises(ExportError, match="context layer 0 cannot be made exact"):
+        integer_context(layers, Ranges([5.0, 1e-5, 9.0, 9.0], 9.0), 6, 2047)
+
+
+def test_a_broken_bound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(made("mbt2018").state_dict(), tmp_path / "codec.pth")
 
     def careless(*given: Any) -> Any:
-        made = whole(*given)
-        weights = tuple(np.full_like(w, 32767) for w in made.tensors.weights)
-        return dataclasses.replace(made, tensors=dataclasses.replace(made.tensors, weights=weights))
+        found = integer_context(*given)
+        weights = tuple(np.full_like(weight, 32767) for weight in found.tensors.weights)
+        tensors = dataclasses.replace(found.tensors, weights=weights)
+        return dataclasses.replace(found, tensors=tensors)
 
     monkeypatch.setattr("latentsr_export.exact_context.integer_context", careless)
-    monkeypatch.setattr("latentsr_export.exact_context._bytes", lambda *given: 1)
-    export(tmp_path / "codec.pth", tmp_path / "codec.lsr")
-    with pytest.raises(BundleError, match="context model"):
-        latentsr.load(tmp_path / "codec.lsr")
+    with pytest.raises(BundleError, match=r"context model, layer \d, channel \d+: found"):
+        export(tmp_path / "codec.pth", tmp_path / "codec.lsr")
+    assert not (tmp_path / "codec.lsr").exists()
 
 
 def test_costly_integers_and_skipped_scales_are_refused(

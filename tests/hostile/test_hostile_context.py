@@ -72,9 +72,8 @@ def test_steps_that_do_not_fit_the_chunk(copied: Path) -> None:
             if not step["op"].startswith("entropy"):
                 continue
             given = {key: value for key, value in step.items() if key != "features"}
-            wrong = [{**step, "means": "z_hat"}, {**given, "scales": "z_hat"}]
-            wrong += [given] if step["chunk"] == "y" else [{**step, "features": "z_hat"}]
-            for steps in wrong:
+            wrong = [{**step, "means": "z_hat"}, {**given, "scales": "z_hat"}, given]
+            for steps in wrong if step["chunk"] == "y" else [{**step, "features": "z_hat"}]:
                 changed(copied, ("routes", name, "steps", number), steps)
                 with pytest.raises(BundleError, match="expected features for a chunk with"):
                     latentsr.load(copied)
@@ -130,7 +129,8 @@ WRONG: dict[str, list[Callable[[NDArray], NDArray]]] = {
     "2.bias": [set_to((1,), -(2**31)), set_to((1,), 2**31 - 1)],
     "0.weight": [lambda a: np.full_like(a, 32767), lambda a: np.full_like(a, -32768),
                  lambda a: a[:, :, :-1]],
-    "3.weight": [lambda a: a[:-1], lambda a: np.full_like(a, -32768)],
+    "2.weight": [lambda a: np.full_like(a, -32768)],
+    "3.weight": [lambda a: a[:-1], lambda a: a[:, :-1]],
 }  # fmt: skip
 
 

@@ -118,13 +118,7 @@ class ContextCoder:
             self._isa,
             threads,
         )
-        if status == Status.OUT_OF_RANGE:
-            raise ImageError(
-                "latent of a context model is out of range: found values beyond 2^30 or NaN, "
-                f"first at element {position} of the scan, expected a trained network's latents; "
-                "check the checkpoint"
-            )
-        _refuse_features(status, position)
+        _refuse(status, position)
         return made
 
     def encode(
@@ -157,7 +151,7 @@ class ContextCoder:
             self._isa,
             threads,
         )
-        _refuse_features(*outcome[:2])
+        _refuse(*outcome[:2])
         if outcome[0] != Status.OK:
             raise corruption("lanes", *outcome)
         return latent, symbols
@@ -172,7 +166,14 @@ class ContextCoder:
         return self.channels, features.shape[1], features.shape[2]
 
 
-def _refuse_features(status: Status, position: int) -> None:
+def _refuse(status: Status, position: int) -> None:
+    """Raise for what no bytes of a stream can cause."""
+    if status == Status.OUT_OF_RANGE:
+        raise ImageError(
+            "latent of a context model is out of range: found values beyond 2^30 or NaN, first at "
+            f"element {position} of the scan, expected a trained network's latents; check the "
+            "checkpoint"
+        )
     if status == Status.NOT_A_NUMBER:
         raise StreamError(
             f"features of a context model, element {position}: found no finite number, expected "
