@@ -14,7 +14,8 @@ entropy     what turns the bytes of y into the latent, once the hyperprior's out
             (CompressAI: `_decompress_ar`)
 products    of `entropy`, the context model's products: what is left without the coder
 coder       of `entropy`, the same symbols decoded with all table rows known beforehand
-glue        of `entropy`, what the route's step adds to the two
+glue        of `entropy`, what is left: the step in the route, and cold caches, while the two
+            calls above are repeated
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ def median_ms(call: Callable[[], Any], rounds: int) -> float:
 class Ours:
     """A bundle of the network, and one picture's stream at a time."""
 
-    def __init__(self, network: Any, pictures: Sequence[Path], threads: int) -> None:
+    def __init__(self, network: Any, threads: int) -> None:
         self.folder = tempfile.TemporaryDirectory()
         folder = Path(self.folder.name)
         torch.save(network.state_dict(), folder / "codec.pth")
-        exporter.export(folder / "codec.pth", folder / "codec.lsr", pictures=pictures)
+        exporter.export(folder / "codec.pth", folder / "codec.lsr")
         self.codec: Codec = latentsr.load(folder / "codec.lsr", threads=threads)
         step = self.codec.machine.entropy["y"]
         assert isinstance(step, ContextEntropy)
@@ -201,7 +202,7 @@ def main() -> None:
     with torch.no_grad():
         for name, build in networks(given, to_rgb8(files[0])).items():
             network = build()
-            ours = Ours(network, files[:1], given.threads)
+            ours = Ours(network, given.threads)
             note = ours.codec.bundle.manifest.raw["notes"]["exact"]
             rows = {}
             for file in files:

@@ -175,11 +175,11 @@ def test_the_proof_is_in_the_manifest(exported: tuple[Any, Path]) -> None:
 
 def layers_like(rng: np.random.Generator, first: np.ndarray, second: float = 1.0) -> ContextLayers:
     """A model with a given layer 0 weight (C0, T, M), and the size of layer 1's weights."""
-    outputs = len(first)
+    outputs, last = len(first), 2 * first.shape[2]
     weights = (
         first,
         second * rng.normal(size=(4, outputs)),
-        rng.normal(size=(2 * first.shape[2], 4)),
+        rng.normal(size=(last, 4)),
     )
     taps = np.array([(0, -1 - t) for t in range(first.shape[1])], np.int32)
     return ContextLayers(
