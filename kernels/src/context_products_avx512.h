@@ -62,6 +62,7 @@ void multiply_tile(const ContextProduct& product, std::size_t block, std::size_t
   }
   const ContextLine* line = product.lines + block * product.pairs;
   const std::int16_t* input = product.input + at * product.input_step;
+  const auto pairs = static_cast<std::ptrdiff_t>(product.pairs);
   for (std::size_t s = 0; s < product.span_count; ++s) {
     Inputs<P> inputs(input + product.spans[s].offset, product.input_step);
     const ContextLine* end = line + product.spans[s].pairs;
@@ -70,7 +71,7 @@ void multiply_tile(const ContextProduct& product, std::size_t block, std::size_t
       for (int k = 0; k < 4; ++k) {
 #pragma GCC unroll 2
         for (int b = 0; b < B; ++b) {
-          const __m512i weights = _mm512_load_si512(line + k + b * product.pairs);
+          const __m512i weights = _mm512_load_si512(line + k + b * pairs);
 #pragma GCC unroll 16
           for (int p = 0; p < P; ++p) {
             sums[b][p] = Dot::add(sums[b][p], weights, inputs.pair(p, k));

@@ -196,7 +196,7 @@ def test_in_processes_of_their_own(folder: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(folder / "picture.png")
     bundle = str(folder / "bmshj2018-hyperprior.lsr")
     settings = Settings(
-        bundle, (str(folder / "picture.png"),), ("pixel_x4",), ("compressai-edsr",),
+        bundle, (str(folder / "picture.png"),), ("pixel_x4",), baselines=("compressai-edsr",),
         threads=1, launches=1, schedule=Schedule(1, 2), in_flight=(),
     )  # fmt: skip
     measured = run_bench(settings)

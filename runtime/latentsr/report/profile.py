@@ -159,23 +159,23 @@ def profile_route(
             f"number of runs is out of range: found {runs} after {warmup} of warm-up, expected "
             f"1..{MAX_RUNS} after 0 or more; choose others"
         )
-    graphs, call = _prepare(codec, route, source)
-    engines = {graph: codec.engine(graph) for graph in graphs if graph is not None}
+    steps, call = _prepare(codec, route, source)
+    engines = {graph: codec.engine(graph) for graph in steps.values()}
     for _ in range(warmup):
         call()
     for engine in engines.values():
         engine.begin_profile()
     measured = [_measure(codec, call) for _ in range(runs)]
     nodes = {graph: engine.end_profile() for graph, engine in engines.items()}
-    # What the codec does before the first step, as opening the stream, runs no graph.
-    before = len(measured[0].stages) - len(graphs)
-    return Profile(route, _runs_on(engines), measured, [*[None] * before, *graphs], nodes)
+    # What the codec does before and after the steps, as opening the stream, runs no graph.
+    graphs = [steps.get(stage.name) for stage in measured[0].stages]
+    return Profile(route, _runs_on(engines), measured, graphs, nodes)
 
 
 def _prepare(
     codec: Codec, route: str, source: bytes | np.ndarray
-) -> tuple[list[str | None], Callable[[], object]]:
-    """The graph of each step in order, and the call to measure."""
+) -> tuple[dict[str, str], Callable[[], object]]:
+    """The graphs of the route's steps by the name of their stage, and the call to measure."""
     call: Callable[[], object]
     if isinstance(source, bytes):
         steps = codec.bundle.route(route, "decode").steps
@@ -184,8 +184,8 @@ def _prepare(
         steps = codec.bundle.route(route, "encode").steps
         exact, call = True, lambda: codec.encode(source, route)
     twins = codec.bundle.manifest.exact if exact else {}
-    named = [step["graph"] if step["op"] == "graph" else None for step in steps]
-    return [None if name is None else twins.get(name, name) for name in named], call
+    graphs = [step["graph"] for step in steps if step["op"] == "graph"]
+    return {name: twins.get(name, name) for name in graphs}, call
 
 
 def _measure(codec: Codec, call: Callable[[], object]) -> MeasuredRun:
