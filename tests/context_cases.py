@@ -142,7 +142,7 @@ def reference(model: Model, features: NDArray[np.float32], y: NDArray[np.float32
         for w in range(width):
             around = [(h + dy, w + dx) for dy, dx in model.taps]
             x = [
-                seen[at] if 0 <= at[0] and 0 <= at[1] < width else np.zeros(m, np.int64)
+                seen[at] if at[0] >= 0 and 0 <= at[1] < width else np.zeros(m, np.int64)
                 for at in around
             ]
             results = layers(float_model, np.concatenate(x), given[:, h, w])

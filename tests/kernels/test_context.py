@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from context_cases import (
-    THRESHOLDS,
     Coded,
     Model,
     random_model,
@@ -17,7 +17,6 @@ from context_cases import (
     taps_of,
 )
 from entropy_cases import gaussian_tables
-
 from latentsr import _kernels
 from latentsr._kernels import Status
 from latentsr.entropy import isa
@@ -204,7 +203,7 @@ def wrong_models(model: Model) -> dict[str, Model]:
         r"weights: found 2, expected 3 to 9 layers": damaged(model, weights=weights[:2]),
         r"biases: found 2, expected 3": damaged(model, biases=biases[:2]),
         r"shifts: found 3, expected 4": damaged(model, shifts=shifts[:3]),
-        r"settings: found 8, expected 7": damaged(model, settings=np.append(settings, settings[:1])),
+        r"settings: found 8, expected 7": damaged(model, settings=np.append(settings, settings[0])),
         r"2.bias: found 5, expected 6|2.bias": damaged(
             model, biases=[biases[0], biases[1][:4], biases[2]]
         ),
