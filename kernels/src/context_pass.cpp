@@ -65,34 +65,37 @@ ContextPass::ContextPass(const ContextModel& model, const ContextLatent& latent,
   const std::size_t columns = model.left_ + latent.width + model.right_;
   row_ = row_elements(columns * cell_, model.slope_ * cell_);
   inputs_.resize((model.above_ + latent.height) * row_);
-  spans_.resize(model.layers_.size());
-  for (const auto& [dy, dx] : model.taps_) {
-    const std::ptrdiff_t offset = dy * static_cast<std::ptrdiff_t>(row_) +
-                                  dx * static_cast<std::ptrdiff_t>(cell_);
-    std::vector<ContextSpan>& spans = spans_[0];
-    const bool goes_on =
-        !spans.empty() &&
-        spans.back().offset + 2 * static_cast<std::ptrdiff_t>(spans.back().pairs) == offset;
-    if (goes_on) {
-      spans.back().pairs += cell_ / 2;
-    } else {
-      spans.push_back({offset, cell_ / 2});
-    }
-  }
+  values_.resize(scan_.positions() * model.channels_);
+  scales_.resize(kContextChunk * model.channels_);
+  means_.resize(kContextChunk * model.channels_);
+  spans_.push_back(tap_spans());
   for (std::size_t k = 0; k < model.layers_.size(); ++k) {
     const ContextLayer& layer = model.layers_[k];
     sums_step_ = std::max(sums_step_, layer.outputs);
     if (k > 0) {
-      spans_[k] = {{0, layer.pairs}};
+      spans_.push_back({{0, layer.pairs}});
     }
     if (k + 1 < model.layers_.size()) {
       activations_.emplace_back(kContextChunk * odd_step(layer.outputs));
     }
   }
   sums_.resize(kContextChunk * sums_step_);
-  scales_.resize(kContextChunk * model.channels_);
-  means_.resize(kContextChunk * model.channels_);
-  values_.resize(scan_.positions() * model.channels_);
+}
+
+// Taps side by side in a row are one span: their channels follow each other.
+std::vector<ContextSpan> ContextPass::tap_spans() const {
+  std::vector<ContextSpan> spans;
+  std::ptrdiff_t end = 0;  // of the last span
+  for (const auto& [dy, dx] : model_.taps_) {
+    const std::ptrdiff_t offset = dy * static_cast<std::ptrdiff_t>(row_) +
+                                  dx * static_cast<std::ptrdiff_t>(cell_);
+    if (spans.empty() || offset != end) {
+      spans.push_back({offset, 0});
+    }
+    spans.back().pairs += cell_ / 2;
+    end = offset + static_cast<std::ptrdiff_t>(cell_);
+  }
+  return spans;
 }
 
 Result ContextPass::run(const ContextCoder& coder, std::int32_t* scan_symbols) {

@@ -35,6 +35,7 @@ class ContextPass {
   std::vector<float> rows_of(const float* planes) const;
 
  private:
+  std::vector<ContextSpan> tap_spans() const;
   Result take_features();
   Result lead(const ContextCoder& coder);
   void predict(const ContextFront& front, std::size_t first);

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <iterator>
 
 #include "context_rows.h"
 #include "latentsr/context.h"
@@ -55,9 +56,9 @@ void multiply_tile(const ContextProduct& product, std::size_t block, std::size_t
 }
 
 using Tile = void (*)(const ContextProduct&, std::size_t, std::size_t);
-constexpr Tile kTiles[kTile + 1] = {nullptr,          multiply_tile<1>, multiply_tile<2>,
-                                    multiply_tile<3>, multiply_tile<4>, multiply_tile<5>,
-                                    multiply_tile<6>};
+constexpr Tile kTiles[] = {nullptr,          multiply_tile<1>, multiply_tile<2>, multiply_tile<3>,
+                           multiply_tile<4>, multiply_tile<5>, multiply_tile<6>};
+static_assert(std::size(kTiles) == kTile + 1);
 
 void multiply(const ContextProduct& product, std::size_t first, std::size_t last) {
   const std::size_t tiles = (product.positions + kTile - 1) / kTile;

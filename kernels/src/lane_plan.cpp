@@ -37,7 +37,9 @@ std::uint64_t symbol_length(const LaneTables& tables, std::int32_t symbol, Index
 template <class Index>
 LanePlan plan_lanes(const LaneTables& tables, const std::int32_t* symbols, const Index* indexes,
                     std::size_t count, std::uint32_t skip) {
-  const std::size_t step = (count + kSamples - 1) / kSamples;
+  // Odd: context models code the channels of a position side by side, and a distance that shares
+  // its factors with their number would meet a few of them only.
+  const std::size_t step = (count + kSamples - 1) / kSamples | 1;
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < count; i += step) {
     length += symbol_length(tables, symbols[i], indexes[i], skip);

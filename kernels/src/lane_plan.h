@@ -2,8 +2,8 @@
 //
 // A lane costs about 3 bytes: its 4-byte state less the 8 bits that it holds on average. N is
 // the largest for which 1500 N bytes are expected, so that lanes cost at most 0.2 %, and P the
-// largest for which 1500 * 32 P are, which doubles that at most. Expected is what 1024 symbols
-// at equal distances let one expect, so that nothing must be coded twice.
+// largest for which 1500 * 32 P are, which doubles that at most. Expected is what up to 1024
+// symbols at equal, odd distances let one expect, so that nothing must be coded twice.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,8 @@ enum class Status : int {
                 // for `lanes` its bytes, 0 where they are cut off or no valid spelling
   not_a_number, // a scale is NaN
   bad_header,   // `lanes`: the first byte names no count of lanes or parts; detail = the byte, or
-                // -1 where it is a length that has no valid spelling
+                // -1 where it is a length that has no valid spelling; several parts where a
+                // stream is read in pieces
   trailing_side,  // `lanes`: side bytes are left after the last symbol; detail = their number
   not_zero,       // `lanes`: a symbol of a certain row is not 0; detail = the symbol
   out_of_range,   // a latent less its mean is NaN or beyond what is coded

@@ -92,10 +92,10 @@ def part_bounds(count: int, parts: int) -> list[tuple[int, int]]:
 def expected_bytes(
     tables: Tables, symbols: Sequence[int], indexes: Sequence[int], skip: int
 ) -> int:
-    """Size to be expected from at most `SAMPLES` symbols at equal distances."""
-    step = -(-len(symbols) // SAMPLES)
+    """Size to be expected from at most `SAMPLES` symbols at equal, odd distances."""
+    step = -(-len(symbols) // SAMPLES) | 1
     length = 0
-    for i in range(0, len(symbols), step or 1):
+    for i in range(0, len(symbols), step):
         if indexes[i] >= skip:
             slot = slots_of(tables, int(symbols[i]), int(indexes[i]))[0]
             value = int(symbols[i]) - int(tables.offset[indexes[i]])
