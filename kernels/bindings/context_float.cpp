@@ -101,12 +101,14 @@ std::vector<latentsr::RowChange> checked_changes(
 
 std::tuple<Outcome, Place, std::vector<Doubt>> decode(
     const FloatContext& self, const CdfTables& tables, Vector<const std::uint8_t> data,
-    Volume features, Vector<std::int32_t> symbols, Vector<float> latent, const Place& begin,
+    Volume features, Vector<std::int32_t> symbols, Vector<std::uint8_t> rows,
+    Vector<float> latent, const Place& begin,
     const std::vector<std::pair<std::size_t, unsigned>>& changes, float tolerance,
     std::size_t most_doubts, Isa isa) {
   expect_isa(isa);
   const FloatContextShape shape =
       checked_shape(self, features, symbols.shape(0), latent.shape(0));
+  expect_size("rows", rows.shape(0), symbols.shape(0));
   const std::size_t before = std::get<2>(begin);
   latentsr::FloatContextDecoding how{};
   how.cursor = {std::get<0>(begin), std::get<1>(begin)};
@@ -128,8 +130,8 @@ std::tuple<Outcome, Place, std::vector<Doubt>> decode(
   Result result;
   {
     nb::gil_scoped_release release;
-    result = latentsr::decode_float_context(self, shape, how, symbols.data(), latent.data(),
-                                            doubts);
+    result = latentsr::decode_float_context(self, shape, how, symbols.data(), rows.data(),
+                                            latent.data(), doubts);
     if (result.status == Status::ok) {
       result = latentsr::close_compressai(how.cursor, how.size, symbols.shape(0));
     }
@@ -163,8 +165,8 @@ void bind_context_float(nb::module_& module) {
       .def("__init__", &init_context, "taps"_a.noconvert(), "context"_a.noconvert(), "weights"_a,
            "biases"_a, "slope"_a, "scale_table"_a.noconvert(), "bound"_a)
       .def("decode", &decode, "tables"_a, "data"_a.noconvert(), "features"_a.noconvert(),
-           "symbols"_a.noconvert(), "latent"_a.noconvert(), "begin"_a, "changes"_a, "tolerance"_a,
-           "most_doubts"_a, "isa"_a)
+           "symbols"_a.noconvert(), "rows"_a.noconvert(), "latent"_a.noconvert(), "begin"_a,
+           "changes"_a, "tolerance"_a, "most_doubts"_a, "isa"_a)
       .def("encode", &encode, "features"_a.noconvert(), "y"_a.noconvert(),
            "symbols"_a.noconvert(), "rows"_a.noconvert(), "latent"_a.noconvert(), "isa"_a);
 }

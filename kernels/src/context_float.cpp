@@ -177,12 +177,11 @@ void list_doubts(const FloatContext& context, const FloatContextDecoding& how, c
 }  // namespace
 
 Result decode_float_context(const FloatContext& context, const FloatContextShape& shape,
-                            FloatContextDecoding& how, std::int32_t* symbols, float* latent,
-                            std::vector<RowDoubt>& doubts) {
+                            FloatContextDecoding& how, std::int32_t* symbols, std::uint8_t* rows,
+                            float* latent, std::vector<RowDoubt>& doubts) {
   const std::size_t channels = context.channels;
   const std::size_t positions = shape.height * shape.width;
   Walker walker(context, shape, latent, how.isa);
-  std::vector<std::uint8_t> rows(channels);
   const RowChange* change = how.changes;
   const RowChange* const changes_end = how.changes + how.change_count;
   for (std::size_t p = how.first; p < positions; ++p) {
@@ -191,13 +190,13 @@ Result decode_float_context(const FloatContext& context, const FloatContextShape
     }
     const std::size_t place = p * channels;
     const float* parameters = walker.parameters(p);
-    Result result = walker.rows(parameters, rows.data());
+    Result result = walker.rows(parameters, rows + place);
     if (result.status == Status::ok) {
-      list_doubts(context, how, parameters, rows.data(), place, doubts);
+      list_doubts(context, how, parameters, rows + place, place, doubts);
       for (; change != changes_end && change->place < place + channels; ++change) {
-        rows[change->place - place] = change->row;
+        rows[change->place] = change->row;
       }
-      result = read_compressai(*how.tables, how.data, how.size, how.cursor, rows.data(), channels,
+      result = read_compressai(*how.tables, how.data, how.size, how.cursor, rows + place, channels,
                                symbols + place);
     }
     if (result.status != Status::ok) {

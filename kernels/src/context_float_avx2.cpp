@@ -13,9 +13,9 @@ struct Register256 {
   static Type load(const float* from) { return _mm256_loadu_ps(from); }
   static void store(float* to, Type value) { _mm256_storeu_ps(to, value); }
   static Type spread(float value) { return _mm256_set1_ps(value); }
-  static Type multiply_add(Type a, Type b, Type c) {
-    return _mm256_add_ps(c, _mm256_mul_ps(a, b));
-  }
+  static Type zero() { return _mm256_setzero_ps(); }
+  static Type add(Type a, Type b) { return _mm256_add_ps(a, b); }
+  static Type multiply(Type a, Type b) { return _mm256_mul_ps(a, b); }
 };
 
 }  // namespace

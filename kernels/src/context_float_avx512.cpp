@@ -13,9 +13,9 @@ struct Register512 {
   static Type load(const float* from) { return _mm512_loadu_ps(from); }
   static void store(float* to, Type value) { _mm512_storeu_ps(to, value); }
   static Type spread(float value) { return _mm512_set1_ps(value); }
-  static Type multiply_add(Type a, Type b, Type c) {
-    return _mm512_add_ps(c, _mm512_mul_ps(a, b));
-  }
+  static Type zero() { return _mm512_setzero_ps(); }
+  static Type add(Type a, Type b) { return _mm512_add_ps(a, b); }
+  static Type multiply(Type a, Type b) { return _mm512_mul_ps(a, b); }
 };
 
 }  // namespace

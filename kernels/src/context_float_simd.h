@@ -7,16 +7,16 @@
 
 namespace latentsr {
 
-// Register: kLanes and load, store, spread (one value to all lanes), multiply_add (rounds twice).
-// kWide registers of outputs times kRows rows stay in registers for a whole panel.
+// Register: kLanes and load, store, zero, spread (one value to all lanes), add, multiply.
+// kWide registers of outputs times kRows rows stay in registers for a whole chain.
 template <class Register, std::size_t kWide, std::size_t kRows>
-void dense_block(const float* weights, std::size_t inputs, const float* x, std::size_t x_step,
+void dense_chain(const float* weights, std::size_t inputs, const float* x, std::size_t x_step,
                  float* out, std::size_t out_step) {
   using Type = typename Register::Type;
   Type sum[kRows][kWide];
   for (std::size_t r = 0; r < kRows; ++r) {
     for (std::size_t v = 0; v < kWide; ++v) {
-      sum[r][v] = Register::load(out + r * out_step + v * Register::kLanes);
+      sum[r][v] = Register::zero();
     }
   }
   for (std::size_t k = 0; k < inputs; ++k) {
@@ -27,14 +27,29 @@ void dense_block(const float* weights, std::size_t inputs, const float* x, std::
     for (std::size_t r = 0; r < kRows; ++r) {
       const Type value = Register::spread(x[r * x_step + k]);
       for (std::size_t v = 0; v < kWide; ++v) {
-        sum[r][v] = Register::multiply_add(weight[v], value, sum[r][v]);
+        sum[r][v] = Register::add(sum[r][v], Register::multiply(weight[v], value));
       }
     }
   }
   for (std::size_t r = 0; r < kRows; ++r) {
     for (std::size_t v = 0; v < kWide; ++v) {
-      Register::store(out + r * out_step + v * Register::kLanes, sum[r][v]);
+      float* to = out + r * out_step + v * Register::kLanes;
+      Register::store(to, Register::add(Register::load(to), sum[r][v]));
     }
+  }
+}
+
+template <class Register, std::size_t kWide, std::size_t kRows>
+void dense_block(const float* weights, std::size_t inputs, const float* x, std::size_t x_step,
+                 float* out, std::size_t out_step) {
+  std::size_t k = 0;
+  for (; inputs - k >= kChain; k += kChain) {
+    dense_chain<Register, kWide, kRows>(weights + k * kPanel, kChain, x + k, x_step, out,
+                                        out_step);
+  }
+  if (k < inputs) {
+    dense_chain<Register, kWide, kRows>(weights + k * kPanel, inputs - k, x + k, x_step, out,
+                                        out_step);
   }
 }
 

@@ -265,6 +265,7 @@ class FloatContext:
         data: NDArray[np.uint8],
         features: NDArray[np.float32],
         symbols: NDArray[np.int32],
+        rows: NDArray[np.uint8],
         latent: NDArray[np.float32],
         begin: tuple[int, int, int],
         changes: list[tuple[int, int]],

@@ -136,14 +136,15 @@ struct FloatContextDecoding {
   Isa isa = Isa::scalar;  // must be supported
 };
 
-// Decodes the positions first ... to the end into symbols and latent, both (positions, channels).
+// Decodes the positions first ... to the end into symbols, their rows, and the latent, all
+// (positions, channels).
 // Whatever the bytes are, reads no byte outside data[0, size). On success the cursor is behind
 // the last symbol; close_compressai() tells whether that is right. Fails as read_compressai()
 // does, and with not_a_number where a scale or mean is not finite; Result::position counts symbols
 // of the whole latent. Doubts before a failure are listed as well.
 Result decode_float_context(const FloatContext& context, const FloatContextShape& shape,
-                            FloatContextDecoding& how, std::int32_t* symbols, float* latent,
-                            std::vector<RowDoubt>& doubts);
+                            FloatContextDecoding& how, std::int32_t* symbols, std::uint8_t* rows,
+                            float* latent, std::vector<RowDoubt>& doubts);
 
 // Symbols, rows and latent of y, all (positions, channels); symbol = round(y - mean), half to
 // even. Fails with not_a_number, or out_of_range for what is no int32.

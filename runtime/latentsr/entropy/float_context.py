@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +24,7 @@ from latentsr import _kernels
 from latentsr._kernels import Isa, Status
 from latentsr.entropy import isa as instruction_sets
 from latentsr.entropy.coder import Coder
+from latentsr.entropy.evidence import Classes
 from latentsr.entropy.faults import corruption
 from latentsr.entropy.float_search import Network, Reading, Search
 from latentsr.entropy.repair import Repair
@@ -98,6 +100,11 @@ class FloatContext:
         self._channels = int(weights[0].shape[2])
         self._features = int(weights[1].shape[0])
 
+    @cached_property
+    def _classes(self) -> Classes:
+        """Needed for searches only; two threads may both make them, which is harmless."""
+        return Classes(self._coder.tables)
+
     @classmethod
     def from_tensors(
         cls, coder: Coder, tensors: Mapping[str, NDArray[Any]], chunk: str = "y"
@@ -150,10 +157,10 @@ class FloatContext:
         start = time.perf_counter()
         reading = Reading(network, self._coder.native, stream, self._channels)
         run = reading.run(None, reader.position(), ())
-        doubtful, tries = len(run.doubts), 0
+        doubtful, tries = run.doubtful, 0
         if run.fault is not None:
             first = run.fault
-            found, tries = Search(reading, run).run(seconds)
+            found, tries = Search(reading, run, self._classes).run(seconds)
             passed = time.perf_counter() - start
             if found is None:
                 _raise_unread(chunk, first, doubtful, tries, passed)

@@ -6,11 +6,12 @@ not from the picture: the scales there are others, and so are the doubts. So thi
 change are its branches, and each is entered where the coder stood before that position. All before
 it stays as it is.
 
-Out of step a decoder hits something impossible before long: every distribution leaves at least one
-state in 2^16 to its escape, which announces a value from anywhere. (With a trained mbt2018 faults
-came after 1,000 to 22,000 symbols.) So a run that reached far was in step for most of its way, and
-a doubt is the likelier the farther on it lies, in whatever run: the odds grow by e for each
-`ALONE` symbols. With the odds of each change (`repair.costs`) this orders the branches, best first.
+Three things order the branches, best first. The odds of each change, from the distance to the
+threshold. How far in step the symbols before look (`evidence`). And that a decoder out of step hits
+something impossible before long: every distribution leaves at least one state in 2^16 to its
+escape, which announces a value from anywhere, and a network that is fed noise soon predicts
+nonsense. (With a trained mbt2018 faults came 20,000 symbols later, on average.) So the farther on a
+doubt lies, in whatever run, the likelier it is: the odds grow by e for each `ALONE` symbols.
 """
 
 from __future__ import annotations
@@ -25,13 +26,20 @@ from numpy.typing import NDArray
 
 from latentsr import _kernels
 from latentsr._kernels import Isa, Status
-from latentsr.entropy.repair import DOUBT, USUAL_ERROR
+from latentsr.entropy.evidence import Classes, Evidence
+from latentsr.entropy.repair import USUAL_ERROR
 
-ALONE = 1 << 16
-"""Symbols that a reader out of step gets by without an escape, on average, at most."""
+DOUBT = 3e-4
+"""Relative distance to a threshold within which a row is in doubt. Differences grow along a latent,
+as each position is predicted from others: between torch and this they start at 3e-7 and reached
+1e-4 with a network that was half trained."""
+ALONE = 1 << 15
+"""Symbols that a decoder out of step decodes before it meets a fault."""
+LEARN_AGAIN = 1.25
+"""Evidence is learned anew from a run that reaches so much farther than the one before."""
 MAX_TRIES = 20_000
 MOST_DOUBTS = 1 << 14
-"""Doubts that are listed in one run; a trained network has some tens."""
+"""Doubts that are listed in one run; trained networks have some hundreds."""
 MOST_BYTES = 1 << 28
 """Memory for what branches need of the runs before them."""
 
@@ -66,16 +74,24 @@ class Run:
     first: int
     changes: tuple[tuple[int, int], ...]
     fault: tuple[Status, int, int] | None
+    doubtful: int
     doubts: list[Branch]
     symbols: NDArray[np.int32]
     latent: NDArray[np.float32]
 
+    @property
+    def reach(self) -> int:
+        """Symbols before its fault."""
+        assert self.fault is not None
+        return self.fault[1]
+
 
 @dataclass
 class Reading:
-    """A stream with the network that reads it; `symbols` and `latent` are those of the last run.
+    """A stream with the network that reads it; `symbols`, `rows`, `latent` are the last run's.
 
-    Both are flat, in raster order with a position's channels together.
+    All are flat, in raster order with a position's channels together. From the run's first symbol
+    on they are its own; rows before that are of no meaning.
     """
 
     network: Network
@@ -83,12 +99,14 @@ class Reading:
     stream: NDArray[np.uint8]
     channels: int
     symbols: NDArray[np.int32] = field(init=False)
+    rows: NDArray[np.uint8] = field(init=False)
     latent: NDArray[np.float32] = field(init=False)
     kept_bytes: int = 0
 
     def __post_init__(self) -> None:
         height, width, _ = self.network.features.shape
         self.symbols = np.empty(height * width * self.channels, np.int32)
+        self.rows = np.empty(self.symbols.size, np.uint8)
         self.latent = np.empty(self.symbols.size, np.float32)
 
     def run(self, parent: Run | None, begin: Place, changes: tuple[tuple[int, int], ...]) -> Run:
@@ -100,6 +118,7 @@ class Reading:
             self.stream,
             self.network.features,
             self.symbols,
+            self.rows,
             self.latent,
             begin,
             [change for change in changes if change[0] >= first],
@@ -109,11 +128,11 @@ class Reading:
         )
         fault = None if outcome[0] == Status.OK else outcome
         last = changes[-1][0] if changes else -1
-        doubts = [self._branch(*doubt) for doubt in found if doubt[0] > last]
-        kept = slice(first, doubts[-1].begin[2] if doubts and fault else first)
+        doubts = [self._branch(*doubt) for doubt in found if doubt[0] > last and fault]
+        kept = slice(first, doubts[-1].begin[2] if doubts else first)
         symbols, latent = self.symbols[kept].copy(), self.latent[kept].copy()
         self.kept_bytes += symbols.nbytes + latent.nbytes
-        return Run(parent, first, changes, fault, doubts, symbols, latent)
+        return Run(parent, first, changes, fault, len(found), doubts, symbols, latent)
 
     def _branch(self, place: int, row: int, distance: float, state: int, byte: int) -> Branch:
         cost = float(np.log1p(2 * (distance / USUAL_ERROR) ** 2))
@@ -133,21 +152,24 @@ class Search:
     """Looks for the changes that bring a stream to its right end.
 
     Args:
-        reading: the stream. root: the run without changes, which met a fault.
+        reading: the stream. root: its last run, without changes, which met a fault.
+        classes: of the stream's tables.
     """
 
-    def __init__(self, reading: Reading, root: Run) -> None:
+    def __init__(self, reading: Reading, root: Run, classes: Classes) -> None:
         self._reading = reading
+        self._classes = classes
         self._serial = itertools.count()
-        self._heap: list[tuple[float, int, float, Run, Branch]] = []
-        self._push(root, 0.0)
+        self._heap: list[tuple[float, int, float, float, Run, Branch]] = []
+        self._learn(root)
+        self._push(root, 0.0, 0.0)
 
     def run(self, seconds: float) -> tuple[Run | None, int]:
         """The run with the right end, or None when nothing or no time is left; runs made."""
         until = time.perf_counter() + seconds
         tries = 0
         while self._heap and tries < MAX_TRIES and time.perf_counter() < until:
-            _, _, cost, parent, branch = heapq.heappop(self._heap)
+            _, _, cost, seen, parent, branch = heapq.heappop(self._heap)
             tries += 1
             changes = (*parent.changes, (branch.place, branch.row))
             run = self._reading.run(parent, branch.begin, changes)
@@ -155,12 +177,29 @@ class Search:
                 return run, tries
             if self._reading.kept_bytes > MOST_BYTES:
                 break
-            self._push(run, cost)
+            self._push(run, cost, seen)
+            if run.reach > LEARN_AGAIN * self._learned:
+                self._learn(run)
         return None, tries
 
-    def _push(self, run: Run, cost: float) -> None:
-        """Enter a run's branches, those of least cost for their place first."""
+    def _learn(self, run: Run) -> None:
+        """Evidence from a run that came far; what is in the heap keeps its place."""
+        own = slice(run.first, run.reach)
+        reading = self._reading
+        self._evidence = Evidence(self._classes, reading.symbols[own], reading.rows[own])
+        self._learned = run.reach
+
+    def _push(self, run: Run, cost: float, seen: float) -> None:
+        """Enter the branches of the run just made; `seen` speaks for what was before it."""
+        if not run.doubts:
+            return
+        reading, channels = self._reading, self._reading.channels
+        own = slice(run.first, run.reach // channels * channels)
+        said = self._evidence.positions(reading.symbols[own], reading.rows[own], channels)
+        before = seen + np.concatenate([[0.0], np.cumsum(said)])
         for branch in run.doubts:
             total = cost + branch.cost
-            rank = total - branch.place / ALONE
-            heapq.heappush(self._heap, (rank, next(self._serial), total, run, branch))
+            evidence = float(before[(branch.begin[2] - run.first) // channels])
+            rank = total - branch.place / ALONE - evidence
+            entry = (rank, next(self._serial), total, evidence, run, branch)
+            heapq.heappush(self._heap, entry)
