@@ -12,7 +12,7 @@ import pytest
 from damage import flipped, spliced, truncated
 from entropy_cases import gaussian_tables
 from guarded import same_bits
-from latentsr.entropy import Coder, Tables, isa
+from latentsr.entropy import Coder, isa
 from latentsr.entropy.evidence import Classes, Evidence
 from latentsr.entropy.float_context import FloatContext
 from latentsr.errors import BundleError, CorruptStream, DesyncError, ImageError, StreamError
@@ -290,7 +290,9 @@ def test_kernel_refuses_what_does_not_fit() -> None:
         (good, [], symbols[1:].copy()),
     ):
         with pytest.raises(ValueError):
-            native.decode(tables, stream, features, out, rows, latent, begin, changes, 0.0, 9, model._isa)
+            native.decode(
+                tables, stream, features, out, rows, latent, begin, changes, 0.0, 9, model._isa
+            )
 
 
 def test_tensors_that_are_missing_are_named() -> None:
