@@ -157,7 +157,7 @@ def run_steps(given: SimpleNamespace, rounds: int) -> dict[str, Any]:
     """Every step, NumPy and each instruction set in turn."""
     ways = {"numpy": by_numpy(given)}
     ways |= {name: by_kernel(given, isa.NAMES[name]) for name in isa.supported()}
-    rows = EntropyModel(Bundle(DEMO), Chunk("z", "factorized", 64, 1))
+    rows = EntropyModel(Bundle(DEMO), Chunk("z", "factorized", 64, 1, 1, "z"))
     shape = (1, 64, *given.latent.shape[2:])
     ways["numpy"]["channel rows"] = lambda: channel_rows(shape)
     ways["kept"] = {"channel rows": lambda: rows.indexes(None, shape, False)}
@@ -180,7 +180,7 @@ def run_decode(bundle: Bundle, given: SimpleNamespace, rounds: int) -> dict[str,
     """A decode's parts and its whole, before and now."""
     # Statistics of the demo's 96 channels have no place in a latent of another width.
     bundle.tensors = {n: t for n, t in bundle.tensors.items() if not n.endswith(".neighbours")}
-    model = EntropyModel(bundle, Chunk("y", "gaussian", given.latent.shape[1], 1))
+    model = EntropyModel(bundle, Chunk("y", "gaussian", given.latent.shape[1], 1, 1, "y"))
     data, _, symbols = model.encode(given.latent, given.scales, given.means, CODING)
     check("symbols", given.symbols, symbols)
     before, now = decode_before(model, data, given), decode_now(model, data, given)

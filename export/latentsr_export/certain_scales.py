@@ -38,5 +38,5 @@ def skip_small_scales(parts: CodecParts, below: float) -> CodecParts:
 def _marked(chunk: dict, parts: CodecParts, below: float) -> dict:
     if chunk["model"] != "gaussian" or below == 0:
         return chunk
-    table = parts.tensors[f"{chunk['name']}.scale_table"]
+    table = parts.tensors[f"{chunk.get('tables', chunk['name'])}.scale_table"]
     return {**chunk, "skip": int(np.count_nonzero(table <= np.float32(below)))}

@@ -20,7 +20,7 @@ from latentsr.entropy.context_tensors import ContextTensors
 from latentsr.entropy.reference_context import PARAMETER_TOP
 from latentsr.errors import ExportError
 from latentsr_export.context_layers import ContextLayers
-from latentsr_export.exact import LEAST_WEIGHT, OUTPUT_BITS
+from latentsr_export.exact_layers import LEAST_WEIGHT, OUTPUT_BITS
 
 SUM_LIMIT = 1 << 31
 MOST = 32767  # of weights and activations

@@ -21,6 +21,7 @@ from latentsr_export.certain_scales import skip_small_scales
 from latentsr_export.checkpoint import load_state, source_hash
 from latentsr_export.exact_context import add_exact_context
 from latentsr_export.exact_parts import add_exact
+from latentsr_export.exact_passes import add_exact_passes
 from latentsr_export.neighbour_statistics import add_neighbours
 from latentsr_export.networks.factorized import with_table_buffers
 from latentsr_export.pack import check_target, write_bundle
@@ -69,8 +70,7 @@ def export(
     parts = add_neighbours(parts, shown)
     if exact and parts.entropy_graphs:
         progress("making the entropy parameters exact")
-        add = add_exact if parts.context is None else add_exact_context
-        parts = add(parts, shown)
+        parts = _exact(parts, shown)
     specs = dict(parts.graphs)
     scales: dict[str, int] = {}
     if latent_sr is not None:
@@ -99,6 +99,13 @@ def export(
     manifest["source"] = _sources(codec=checkpoint, latent_sr=latent_sr, pixel_sr=pixel_sr)
     progress("writing the bundle")
     return write_bundle(output, manifest, graphs, parts.tensors)
+
+
+def _exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
+    if parts.passes is not None:
+        return add_exact_passes(parts, pictures)
+    add = add_exact if parts.context is None else add_exact_context
+    return add(parts, pictures)
 
 
 def _codec(checkpoint: str | Path, progress: Progress) -> CodecParts:
@@ -153,7 +160,7 @@ def _manifest(
         key: {
             "file": f"graphs/{key}.onnx", "inputs": list(spec.inputs),
             "outputs": list(spec.outputs), "channels": spec.channels, "stride": spec.stride,
-            "precision": "fp32", "macs_per_position": count_macs(graphs[key], spec.channels),
+            "precision": "fp32", "macs_per_position": count_macs(graphs[key], spec.feeds),
             **describe(graphs[key]), "parity": {"torch": parity[key]},
         }
         for key, spec in specs.items()

@@ -18,7 +18,7 @@ def add_neighbours(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecPa
 
     pictures: uint8 (H, W, 3), also reduced by 2 and 4.
     """
-    if FLOAT not in parts.graphs or parts.context is not None:
+    if FLOAT not in parts.graphs or "scales" not in parts.graphs[FLOAT].outputs:
         return parts
     pairs = []
     for y, z_hat in latents_of(parts, pictures):

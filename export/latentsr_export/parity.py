@@ -10,13 +10,14 @@ import torch
 from latentsr.backends import get_backend
 from latentsr.backends.base import EngineOptions
 from latentsr.errors import ExportError
-from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.parts import CodecParts, Feed, GraphSpec
 
 # Two float32 libraries sum a few thousand terms in another order: relative 1e-4 is far above what
 # was seen (1e-6), and far below what a wrong operator makes.
 TOLERANCE = 1e-4
 
 Table = dict[str, dict[str, dict[str, float]]]
+Values = dict[str, tuple[torch.Tensor, ...]]
 
 
 def check_parity(
@@ -35,18 +36,15 @@ def check_parity(
     engines = {name: backend.load(graphs[name], name, options) for name in specs}
     table: Table = {name: {out: _zero() for out in spec.outputs} for name, spec in specs.items()}
     for picture in pictures:
-        values = {"picture": _tensor(picture, parts.multiple)}
+        values: Values = {"picture": (_tensor(picture, parts.multiple),)}
         for name in order(specs):
             spec = specs[name]
-            x = values[spec.feed]
-            x = torch.round(x) if spec.rounded else x
-            if spec.feed == "synthesis":
-                x = x.clamp(0, 1)
+            given = [_given(feed, values) for feed in spec.feeds]
             with torch.no_grad():
-                made = spec.module(x)
-            expected = made if isinstance(made, tuple) else (made,)
-            values[name] = expected[0]
-            found = engines[name].run({spec.inputs[0]: x.numpy()})
+                made = spec.module(*given)
+            values[name] = expected = made if isinstance(made, tuple) else (made,)
+            arrays = (np.ascontiguousarray(x.numpy()) for x in given)
+            found = engines[name].run(dict(zip(spec.inputs, arrays, strict=True)))
             for port, tensor in zip(spec.outputs, expected, strict=True):
                 _compare(table[name][port], found[port], tensor.numpy())
     return _finished(table, len(pictures), set(parts.exact.values()))
@@ -59,12 +57,19 @@ def order(specs: Mapping[str, GraphSpec]) -> list[str]:
         ready = [
             name
             for name, spec in specs.items()
-            if name not in done and (spec.feed == "picture" or spec.feed in done)
+            if name not in done
+            and all(feed.graph == "picture" or feed.graph in done for feed in spec.feeds)
         ]
         if not ready:
             raise ExportError(f"graphs feed each other in a circle: {sorted(specs)}")
         done += ready
     return done
+
+
+def _given(feed: Feed, values: Values) -> torch.Tensor:
+    x = values[feed.graph][feed.output]
+    x = torch.round(x) if feed.rounded else x
+    return x.clamp(0, 1) if feed.graph == "synthesis" else x
 
 
 def _zero() -> dict[str, float]:

@@ -10,18 +10,36 @@ import numpy as np
 from torch import Tensor, nn
 
 from latentsr_export.context_layers import ContextLayers
+from latentsr_export.passes import Passes
 
 Step = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One input of a graph: which output of which graph it is, its channels and strides.
+
+    graph: ``picture`` for the picture itself. columns: the stride along the width. rounded:
+    whether the value is rounded on its way, as latents are.
+    """
+
+    graph: str
+    channels: int
+    stride: int
+    columns: int
+    rounded: bool = False
+    output: int = 0
 
 
 @dataclass(frozen=True)
 class GraphSpec:
     """One graph to write.
 
-    module: takes one float32 NCHW input and returns `outputs` in order. channels and stride: of
-    the input; the stride is against the coded picture. feed: the graph whose first output, or
-    ``picture``, is the input, so that real pictures can be sent through; rounded: whether that
-    value is rounded on its way, as latents are.
+    module: takes float32 NCHW inputs and returns `outputs` in order. channels and stride: of the
+    first input; the stride is against the coded picture. feed: the graph whose output, the first
+    or that of number `output`, is the first input, so that real pictures can be sent through, or
+    ``picture``; rounded: as in `Feed`. also: the further inputs. columns: the stride along the
+    width, where it is another.
     """
 
     module: nn.Module
@@ -31,6 +49,18 @@ class GraphSpec:
     stride: int
     feed: str
     rounded: bool = False
+    also: tuple[Feed, ...] = ()
+    columns: int | None = None
+    output: int = 0
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """All inputs in order."""
+        columns = self.columns or self.stride
+        first = Feed(
+            self.feed, self.channels, self.stride, columns, self.rounded, self.output
+        )  # fmt: skip
+        return (first, *self.also)
 
 
 @dataclass(frozen=True)
@@ -40,7 +70,8 @@ class CodecParts:
     channels: (N, M). multiple: what picture sides are padded to. chunks: as in the manifest, in
     decoding order. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps
     that decode the chunks to ``y_hat``. exact: float graph → its integer-valued twin. notes: for
-    the manifest. context: the layers that predict y from its decoded part, where there are such.
+    the manifest. context: the layers that predict y from its decoded part, position by position;
+    passes: the networks that do so where y is decoded in a few passes.
     """
 
     family: str
@@ -55,6 +86,7 @@ class CodecParts:
     exact: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     context: ContextLayers | None = None
+    passes: Passes | None = None
 
 
 class CodecFamily(Protocol):

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from latentsr.errors import CheckpointError
+from latentsr_export.networks.checkerboard import (
+    Cheng2020Checkerboard,
+    Elic2022Chandelier,
+    Elic2022Official,
+)
 from latentsr_export.networks.context import (
     Cheng2020Anchor,
     Cheng2020Attention,
@@ -25,6 +30,9 @@ CODECS: tuple[CodecFamily, ...] = (
     JointAutoregressive(),
     Cheng2020Anchor(),
     Cheng2020Attention(),
+    Cheng2020Checkerboard(),
+    Elic2022Official(),
+    Elic2022Chandelier(),
 )
 LATENT_SR = (LatentSR, LatentSRLight)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -11,18 +12,18 @@ import torch
 from onnx import shape_inference
 
 from latentsr.errors import ExportError
-from latentsr_export.parts import GraphSpec
+from latentsr_export.parts import Feed, GraphSpec
 
 OPSET = 17
-_TRACE_SIDE = {1: 64, 16: 8, 64: 4}
+# Sides of the picture that shapes are traced with, by the stride of a graph's first input.
+_TRACED = {1: 64, 16: 128, 64: 256}
 
 
 def trace(name: str, spec: GraphSpec) -> bytes:
     """Write one graph; ExportError where torch or ONNX's checker refuses it."""
     # The tracing exporter writes flat Conv graphs without torch's own functions and metadata,
     # which every engine reads; the newer exporter adds both.
-    side = _TRACE_SIDE.get(spec.stride, 16)
-    sample = torch.zeros(1, spec.channels, side, side + 2 * (spec.stride == 1))
+    samples = _samples(spec)
     axes = {port: {2: "h" if i == 0 else f"h{i}", 3: "w" if i == 0 else f"w{i}"}
             for i, port in enumerate((*spec.inputs, *spec.outputs))}  # fmt: skip
     buffer: Any = io.BytesIO()  # torch's stubs know paths only
@@ -30,7 +31,7 @@ def trace(name: str, spec: GraphSpec) -> bytes:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                spec.module.eval(), (sample,), buffer, dynamo=False, opset_version=OPSET,
+                spec.module.eval(), samples, buffer, dynamo=False, opset_version=OPSET,
                 input_names=list(spec.inputs), output_names=list(spec.outputs),
                 dynamic_axes=axes, do_constant_folding=True,
             )  # fmt: skip
@@ -45,6 +46,15 @@ def trace(name: str, spec: GraphSpec) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def _samples(spec: GraphSpec) -> tuple[torch.Tensor, ...]:
+    side = _TRACED.get(spec.stride, 16 * spec.stride)
+    wide = side + 2 * (spec.stride == 1)
+    return tuple(
+        torch.zeros(1, feed.channels, side // feed.stride, wide // feed.columns)
+        for feed in spec.feeds
+    )
+
+
 def _tidy(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """Drop what differs between machines or says nothing: paths in doc strings, version text."""
     for node in model.graph.node:
@@ -55,17 +65,19 @@ def _tidy(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     return model
 
 
-def count_macs(data: bytes, channels: int, side: int = 64) -> float:
-    """Multiply-accumulates per position of the graph's input, from Conv and ConvTranspose nodes.
+def count_macs(data: bytes, feeds: Sequence[Feed], side: int = 64) -> float:
+    """Multiply-accumulates per position of the first input, from Conv and ConvTranspose nodes.
 
-    data: an ONNX file with one input (1, channels, h, w). Counted at side x side, where all
+    data: an ONNX file with these inputs. Counted where the first has `side` rows, so that all
     strides divide; bias, activations and 1x1 products of tensors are not counted.
     """
     model = onnx.load_from_string(data)
-    dims = model.graph.input[0].type.tensor_type.shape.dim
-    for dim, value in zip(dims, (1, channels, side, side), strict=True):
-        dim.Clear()
-        dim.dim_value = value
+    whole = side * feeds[0].stride
+    for given, feed in zip(model.graph.input, feeds, strict=True):
+        sizes = (1, feed.channels, whole // feed.stride, whole // feed.columns)
+        for dim, value in zip(given.type.tensor_type.shape.dim, sizes, strict=True):
+            dim.Clear()
+            dim.dim_value = value
     model = shape_inference.infer_shapes(model, data_prop=True)
     shapes = {
         info.name: [d.dim_value for d in info.type.tensor_type.shape.dim]
@@ -75,7 +87,8 @@ def count_macs(data: bytes, channels: int, side: int = 64) -> float:
     for node in model.graph.node:  # weights stored as FP16 come through a Cast
         if node.op_type == "Cast" and node.input[0] in weights:
             weights[node.output[0]] = weights[node.input[0]]
-    return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / (side * side)
+    positions = side * (whole // feeds[0].columns)
+    return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / positions
 
 
 def _node_macs(

@@ -92,9 +92,9 @@ class Bundle:
     def tables(self, chunk: Chunk) -> Tables:
         """The entropy tables of one chunk: a row a channel (factorized) or a scale (gaussian)."""
         rows = chunk.channels if chunk.model == "factorized" else -1
-        cdf = self.tensor(f"{chunk.name}.cdf", "int32", (rows, -1))
-        length = self.tensor(f"{chunk.name}.length", "int32", (len(cdf),))
-        offset = self.tensor(f"{chunk.name}.offset", "int32", (len(cdf),))
+        cdf = self.tensor(f"{chunk.tables}.cdf", "int32", (rows, -1))
+        length = self.tensor(f"{chunk.tables}.length", "int32", (len(cdf),))
+        offset = self.tensor(f"{chunk.tables}.offset", "int32", (len(cdf),))
         return Tables(cdf, length, offset)
 
     @functools.cached_property

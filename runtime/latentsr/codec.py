@@ -41,11 +41,8 @@ class Codec:
         self._backend, self._options = get_backend(backend), options
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
-        chunks = bundle.manifest.chunks
         self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
-        entropy = {
-            chunk.name: routes.entropy_model(bundle, chunk, self._threads) for chunk in chunks
-        }
+        entropy = routes.entropy_models(bundle, self._threads)
         self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)

@@ -8,15 +8,17 @@
     codec           {family, channels: [N, M], multiple}; pictures are padded to `multiple`
     files           {path: {sha256, bytes}} for every file of the bundle but the manifest
     graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, ...}}
-    entropy         {graphs: [names], chunks: [{name, model, channels, stride, skip, context}],
-                     exact: {float graph: its integer-valued twin}}
+    entropy         {graphs: [names], chunks: [{name, model, channels, stride, tables, skip,
+                     context}], exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
     random_weights  true where the weights were not trained: only speed means something
     created_by      versions of what wrote the bundle
     source          where the weights came from: {file, sha256} for each checkpoint
 
 `macs_per_position` are multiply-accumulates for each position (row, column) of the first input.
-`skip` (0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest
+`stride` is one number, or two: along the height and along the width. `tables` is how the names of
+a gaussian chunk's tensors begin, the chunk's own name when absent; chunks may share them. `skip`
+(0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest
 scale, whose symbols are 0 and not coded in the `lanes` form. `context` is there where a gaussian
 chunk's scales and means depend on its own symbols: {tensors: prefix of the context model's names
 in the tables (`latentsr.entropy.context_tensors`), order: "wavefront", how positions follow each
@@ -75,13 +77,17 @@ class Context:
 class Chunk:
     """One entropy-coded latent: its model, channel count and stride against the picture.
 
-    skip: rows of its tables whose symbols are certain zeros. context: its context model, if any.
+    columns: the stride along the width. tables: how the names of its tensors begin, as chunks may
+    share them. skip: rows of its tables whose symbols are certain zeros. context: its context
+    model, if any.
     """
 
     name: str
     model: str
     channels: int
     stride: int
+    columns: int
+    tables: str
     skip: int = 0
     context: Context | None = None
 
@@ -240,12 +246,29 @@ def _graph(item: _Reader, files: Mapping[str, File]) -> Graph:
 def _chunk(item: _Reader) -> Chunk:
     if item.get("model", str) not in MODELS:
         raise item.fault("model", f"one of {', '.join(MODELS)}")
-    channels, stride = item.whole("channels", 1, 1 << 16), item.whole("stride", 1, 256)
+    channels, (stride, columns) = item.whole("channels", 1, 1 << 16), _strides(item)
     gaussian = item.value["model"] == "gaussian"
     context = _context(item) if "context" in item.value else None
     most = 256 if gaussian and context is None else 0
     skip = item.whole("skip", 0, most) if "skip" in item.value else 0
-    return Chunk(item.get("name", str), item.value["model"], channels, stride, skip, context)
+    name = item.get("name", str)
+    tables = item.get("tables", str, name)
+    shared = "tables" in item.value
+    if shared and not (gaussian and context is None and _PREFIX.fullmatch(tables)):
+        raise item.fault("tables", "how the tensors' names of a gaussian chunk begin, or none")
+    return Chunk(name, item.value["model"], channels, stride, columns, tables, skip, context)
+
+
+def _strides(item: _Reader) -> tuple[int, int]:
+    """Along the height and along the width; one number stands for both."""
+    if not isinstance(item.value.get("stride"), list):
+        stride = item.whole("stride", 1, 256)
+        return stride, stride
+    strides = item.value["stride"]
+    kinds = {type(stride) for stride in strides}
+    if len(strides) != 2 or kinds != {int} or not all(1 <= stride <= 256 for stride in strides):
+        raise item.fault("stride", "1..256, or two such numbers")
+    return strides[0], strides[1]
 
 
 def _context(item: _Reader) -> Context:

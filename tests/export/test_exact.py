@@ -17,7 +17,8 @@ from torch import nn  # noqa: E402
 import latentsr  # noqa: E402
 from latentsr.errors import ExportError, StreamError, UsageError  # noqa: E402
 from latentsr.interop import to_compressai  # noqa: E402
-from latentsr_export.exact import LIMIT, quantise, thresholds  # noqa: E402
+from latentsr_export.exact import quantise, thresholds  # noqa: E402
+from latentsr_export.exact_layers import LIMIT  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402
 from latentsr_export.integer_graph import IntegerGraph  # noqa: E402
 from latentsr_export.parts import GraphSpec  # noqa: E402
@@ -133,8 +134,8 @@ def test_the_proof_holds_and_is_tight() -> None:
 
 def test_a_broken_bound_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     # With sums up to 2^34 float32 must lose bits: otherwise the equality tests prove nothing.
-    monkeypatch.setattr("latentsr_export.exact.LIMIT", 1 << 34)
-    monkeypatch.setattr("latentsr_export.exact.LARGEST", 1 << 20)
+    monkeypatch.setattr("latentsr_export.exact_layers.LIMIT", 1 << 34)
+    monkeypatch.setattr("latentsr_export.exact_layers.LARGEST", 1 << 20)
     exact = quantise(h_s(False, 40), latents(40), medians(40), False, levels=1 << 20).module
     differing = 0
     for z_hat in latents(40):

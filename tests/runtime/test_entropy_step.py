@@ -46,14 +46,15 @@ def coding(exact: bool, form: str = "lanes") -> Any:
 
 def gaussian(channels: int = 5) -> EntropyModel:
     given = Given(gaussian_tables(), scale_table=TABLE, thresholds=THRESHOLDS)
-    return EntropyModel(given, Chunk("y", "gaussian", channels, 1))
+    return EntropyModel(given, Chunk("y", "gaussian", channels, 1, 1, "y"))
 
 
 def factorized(channels: int) -> EntropyModel:
     row = [0, 5000, 20000, 45000, 60000, 65000, 65536]
     tables = tables_from_rows([row] * channels, [-2] * channels)
     medians = np.random.default_rng(channels).normal(0, 2, channels).astype(np.float32)
-    return EntropyModel(Given(tables, medians=medians), Chunk("z", "factorized", channels, 1))
+    chunk = Chunk("z", "factorized", channels, 1, 1, "z")
+    return EntropyModel(Given(tables, medians=medians), chunk)
 
 
 def plain_encode(latent: NDArray, shift: Any, rows: NDArray, tables: Tables, form: str) -> Any:

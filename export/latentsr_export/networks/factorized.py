@@ -71,18 +71,25 @@ def with_table_buffers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from compressai.zoo.pretrained import load_pretrained
 
     whole: dict[str, Tensor] = dict(load_pretrained(dict(state)))
-    models = ["entropy_bottleneck"]
-    if any(key.startswith("h_s.") for key in whole):
-        models.append("gaussian_conditional")
-        whole.setdefault("gaussian_conditional.scale_table", torch.empty(0))
+    models = [key.removesuffix(".quantiles") for key in whole if key.endswith(".quantiles")]
+    gaussian = [f"{prefix}gaussian_conditional" for prefix in _gaussian_prefixes(whole)]
+    for model in gaussian:
+        whole.setdefault(f"{model}.scale_table", torch.empty(0))
         # The bound on σ is not trained: CompressAI's smallest scale, as its models set it.
-        for name in ("likelihood_lower_bound.bound", "lower_bound_scale.bound"):
-            default = _BOUNDS[name]
-            whole.setdefault(f"gaussian_conditional.{name}", torch.tensor([default]))
-    for name in models:
+        for name, default in _BOUNDS.items():
+            whole.setdefault(f"{model}.{name}", torch.tensor([default]))
+    for name in (*models, *gaussian):
         for buffer in ("_quantized_cdf", "_cdf_length", "_offset"):
             whole.setdefault(f"{name}.{buffer}", torch.empty(0, dtype=torch.int32))
     return whole
+
+
+def _gaussian_prefixes(state: Mapping[str, Tensor]) -> list[str]:
+    """Where a model keeps its Gaussian tables: beside h_s, or inside a codec of its latent."""
+    if any(key.startswith("h_s.") for key in state):
+        return [""]
+    masks = [key for key in state if key.endswith("context_prediction.mask")]
+    return [key.removesuffix("context_prediction.mask") + "y." for key in masks]
 
 
 def transforms(net: Any, latent_channels: int) -> dict[str, GraphSpec]:

@@ -12,6 +12,7 @@ from latentsr.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from latentsr.bundle import Bundle
+    from latentsr.manifest import Chunk
 
 
 def inspect(
@@ -57,6 +58,10 @@ def _lines(facts: dict[str, Any]) -> str:
     return "\n".join(f"{key:<12} {value}" for key, value in facts.items())
 
 
+def _stride(chunk: Chunk) -> str:
+    return str(chunk.stride) if chunk.columns == chunk.stride else f"{chunk.stride}x{chunk.columns}"
+
+
 def _print_bundle(bundle: Bundle) -> None:
     from rich import box
     from rich.console import Console
@@ -70,7 +75,7 @@ def _print_bundle(bundle: Bundle) -> None:
         "bundle": f"{manifest.name} ({size / 2**20:.2f} MiB in {len(manifest.files)} files)",
         "codec": f"{manifest.family}, channels {codec.get('channels')}",
         "padded to": f"multiples of {manifest.multiple}",
-        "chunks": ", ".join(f"{c.name}: {c.model}, {c.channels} channels at stride {c.stride}"
+        "chunks": ", ".join(f"{c.name}: {c.model}, {c.channels} channels at stride {_stride(c)}"
                             + (f", context model ({c.context.order})" if c.context else "")
                             for c in manifest.chunks),
         "fingerprint": bundle.fingerprint.hex(),

@@ -15,13 +15,13 @@ Shape = tuple[int, int, int, int]
 
 def latent_shape(chunk: Chunk, padded_size: tuple[int, int]) -> Shape:
     """(1, C, h, w) of a chunk; CorruptStream where the picture (height, width) does not fit."""
-    stride = chunk.stride
-    if any(side % stride for side in padded_size):
+    strides = chunk.stride, chunk.columns
+    if any(side % stride for side, stride in zip(padded_size, strides, strict=True)):
         raise CorruptStream(
             f"padded size does not fit latent {chunk.name}: found {padded_size}, "
-            f"expected multiples of {stride}; decode with the stream's own bundle"
+            f"expected multiples of {strides}; decode with the stream's own bundle"
         )
-    return 1, chunk.channels, padded_size[0] // stride, padded_size[1] // stride
+    return 1, chunk.channels, padded_size[0] // strides[0], padded_size[1] // strides[1]
 
 
 def least_bits(tables: Tables) -> np.ndarray:

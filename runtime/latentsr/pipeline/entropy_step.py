@@ -38,20 +38,23 @@ class Coding(Protocol):
 class EntropyModel:
     """Coder, tables and quantisation of one chunk; tables stay resident.
 
-    threads: that may code the parts of one long chunk.
+    threads: that may code the parts of one long chunk. coder: of another chunk with the same
+    tables and `skip`, to share its memory.
     """
 
     INPUTS = ("scales", "means")
 
-    def __init__(self, bundle: Bundle, chunk: Chunk, threads: int = 1) -> None:
-        tables = bundle.tables(chunk)
+    def __init__(
+        self, bundle: Bundle, chunk: Chunk, threads: int = 1, coder: Coder | None = None
+    ) -> None:
+        tables = bundle.tables(chunk) if coder is None else coder.tables
         if chunk.skip > tables.rows:
             raise BundleError(
                 f"chunk {chunk.name} skips too many rows: found {chunk.skip}, expected at most "
                 f"{tables.rows}; export the bundle again"
             )
         self.chunk = chunk
-        self.coder = Coder(tables, chunk.skip)
+        self.coder = coder or Coder(tables, chunk.skip)
         self.threads = threads
         self._channel_rows = np.empty((0, 0, 0, 0), np.uint8)
         least = least_bits(tables)
@@ -61,12 +64,12 @@ class EntropyModel:
         else:
             self._least_bits = float(least.min()) * chunk.channels
             rows = (len(tables.cdf),)
-            scale_table = bundle.tensor(f"{chunk.name}.scale_table", "float32", rows)
+            scale_table = bundle.tensor(f"{chunk.tables}.scale_table", "float32", rows)
             self._scale_table = self._thresholds = ScaleTable(scale_table)
             self._scales = scale_table
             self._neighbours = _neighbours(bundle, chunk)
             if bundle.manifest.exact:
-                thresholds = bundle.tensor(f"{chunk.name}.thresholds", "float32", rows)
+                thresholds = bundle.tensor(f"{chunk.tables}.thresholds", "float32", rows)
                 self._thresholds = ScaleTable(thresholds)
 
     @cached_property

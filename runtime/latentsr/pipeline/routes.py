@@ -29,9 +29,10 @@ import numpy as np
 
 from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
+from latentsr.entropy.coder import Coder
 from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, StreamError
-from latentsr.manifest import Chunk, Route
+from latentsr.manifest import Route
 from latentsr.pipeline import image_steps
 from latentsr.pipeline.context_step import ContextEntropy
 from latentsr.pipeline.entropy_step import EntropyModel
@@ -79,11 +80,19 @@ class Machine:
     engine: Callable[[str], Engine]
 
 
-def entropy_model(bundle: Bundle, chunk: Chunk, threads: int) -> EntropyModel | ContextEntropy:
-    """What codes a chunk; BundleError where its tensors are wrong."""
-    if chunk.context is not None:
-        return ContextEntropy(bundle, chunk, threads)
-    return EntropyModel(bundle, chunk, threads)
+def entropy_models(bundle: Bundle, threads: int) -> dict[str, EntropyModel | ContextEntropy]:
+    """What codes each chunk, by its name; BundleError where its tensors are wrong."""
+    found: dict[str, EntropyModel | ContextEntropy] = {}
+    coders: dict[tuple[str, int], Coder] = {}
+    for chunk in bundle.manifest.chunks:
+        if chunk.context is not None:
+            found[chunk.name] = ContextEntropy(bundle, chunk, threads)
+            continue
+        key = chunk.tables, chunk.skip
+        shared = coders.get(key) if chunk.model == "gaussian" else None
+        model = found[chunk.name] = EntropyModel(bundle, chunk, threads, shared)
+        coders[key] = model.coder
+    return found
 
 
 def execute(route: Route, run: Run, machine: Machine) -> None:
