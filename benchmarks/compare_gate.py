@@ -90,6 +90,8 @@ def row(before: dict[str, Any], after: dict[str, Any], stage: str | None) -> dic
     return {
         "planted_in": stage, "flagged": change.slower, "cause": change.cause,
         "median": round(change.median.value, 4), "lower_quartile": round(change.lower.value, 4),
+        "net": round(change.net.value, 4) if change.net else None,
+        "machine": [round(r["machine"]["sgemm"]["gmacs_per_s"]["p50"], 1) for r in (before, after)],
     }  # fmt: skip
 
 

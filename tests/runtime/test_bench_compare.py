@@ -16,6 +16,7 @@ from latentsr.bench.compare import compare
 from latentsr.bench.statistics import summary
 from latentsr.errors import UsageError
 
+LAUNCHES = ("machine", "sgemm", "launches")
 STAGES = {"entropy_decode y": 2.0, "latent_sr": 17.0, "picture": 1.0}
 
 
@@ -58,6 +59,20 @@ def test_a_planted_slowdown_is_found_in_its_stage(stage: str) -> None:
     for seed in range(50):
         found = compare(made(seed), made(seed + 1000, {stage: 2.0}), 0.05)
         assert [change.cause for change in found.slower] == [stage], seed
+
+
+def test_a_slower_machine_is_no_slowdown() -> None:
+    slow = {name: 0.15 * ms for name, ms in STAGES.items()}
+    for seed in range(50):
+        before, after = made(seed), made(seed + 1000, slow)
+        assert compare(before, after, 0.05).slower
+        random = np.random.default_rng(seed)
+        for result, ms in ((before, 10.0), (after, 11.5)):
+            launches = random.normal(ms, 0.1, (6, 18)).tolist()
+            result["machine"]["sgemm"]["launches"] = launches
+        assert not compare(before, after, 0.05).slower, seed
+        after["machine"]["sgemm"]["launches"] = before["machine"]["sgemm"]["launches"]
+        assert compare(before, after, 0.05).slower, seed
 
 
 def test_an_improvement_is_no_slowdown() -> None:
@@ -112,7 +127,7 @@ def test_bad_thresholds(tmp_path: Path, threshold: str) -> None:
 def damaged() -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [("no object", []), ("no result", {"schema": "x"})]
     for path in (
-        ("routes",), ("machine", "sgemm"), ("routes", 0), ("routes", 0, "launches"),
+        ("routes",), ("machine", "sgemm"), LAUNCHES, ("routes", 0), ("routes", 0, "launches"),
         ("routes", 0, "launch_stages"), ("routes", 0, "latency_ms", "p50"), ("schema_version",),
         ("routes", 0, "stages", 0, "ms"), ("pictures",), ("routes", 0, "launches", 0),
     ):  # fmt: skip
@@ -121,7 +136,7 @@ def damaged() -> list[tuple[str, Any]]:
             place = value
             for key in path[:-1]:
                 place = place[key]
-            if wrong == [] and path in {("pictures",), ("routes", 0, "launch_stages")}:
+            if wrong == [] and path in {("pictures",), ("routes", 0, "launch_stages"), LAUNCHES}:
                 continue  # nothing there is no damage
             place[path[-1]] = wrong
             if path == ("routes", 0, "launches", 0) and wrong == []:

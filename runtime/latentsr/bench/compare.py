@@ -5,22 +5,26 @@ median of its rounds and their lower quartile, which other load hardly reaches. 
 B of each is estimated with a two-sample interval over launches. A contender counts as slower when
 by both values the shift is more than the threshold and its interval lies above zero; what
 disturbs one run moves the median but seldom the lower quartile, and almost never both alike.
+Matrix products were timed in turn with the contenders: where both results have their times, the
+shift must also hold for the lower quartile in units of those, which slow down with the machine.
 Where the machine itself changed speed between the results, its sgemm figures say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentsr.bench.statistics import Estimate, two_sample
 from latentsr.errors import UsageError
 
 LOWER = 25
 MACHINE_CHANGE = 0.05
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,17 @@ class StageChange:
 
 @dataclass(frozen=True)
 class Change:
-    """One contender: shifts as ratios B over A, the verdict, and stages by change, worst first."""
+    """One contender: shifts as ratios B over A, the verdict, and stages by change, worst first.
+
+    net: that of the lower quartile against the machine's matrix products, where they are known.
+    """
 
     name: str
     before_ms: float
     after_ms: float
     median: Estimate
     lower: Estimate
+    net: Estimate | None
     slower: bool
     faster: bool
     stages: tuple[StageChange, ...]
@@ -61,6 +69,7 @@ class Change:
         return {
             "name": self.name, "before_ms": self.before_ms, "after_ms": self.after_ms,
             "median": self.median.as_dict("ratio"), "lower_quartile": self.lower.as_dict("ratio"),
+            "net": None if self.net is None else self.net.as_dict("ratio"),
             "slower": self.slower, "faster": self.faster, "cause": self.cause,
             "stages": [asdict(stage) | {"change_ms": stage.change_ms} for stage in self.stages],
         }  # fmt: skip
@@ -91,35 +100,54 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], threshold: floa
             f"results have no contender in common: found {[r['name'] for r in before['routes']]} "
             f"and {list(second)}, expected at least one name in both; measure the same routes"
         )
-    changes = tuple(_change(a, b, threshold) for a, b in pairs)
+    machines = before["machine"], after["machine"]
+    changes = tuple(_change(a, b, machines, threshold) for a, b in pairs)
     return Comparison(changes, tuple(_cautions(before, after)))
 
 
-def _change(a: Mapping[str, Any], b: Mapping[str, Any], threshold: float) -> Change:
-    median = _shift(a, b, 50)
-    lower = _shift(a, b, LOWER)
-    slower = all(e.value > 1 + threshold and e.low > 1 for e in (median, lower))
-    faster = all(e.value < 1 / (1 + threshold) and e.high < 1 for e in (median, lower))
+def _change(
+    a: Mapping[str, Any], b: Mapping[str, Any], machines: Sequence[Mapping[str, Any]],
+    threshold: float,
+) -> Change:  # fmt: skip
+    values = [(_values(a["launches"], p), _values(b["launches"], p)) for p in (50, LOWER)]
+    median, lower = (_shift(*pair) for pair in values)
+    products = [_products(*pair) for pair in zip(machines, values[1], strict=True)]
+    net = None
+    if products[0] is not None and products[1] is not None:
+        net = _shift(values[1][0] / products[0], values[1][1] / products[1])
+    estimates = [e for e in (median, lower, net) if e is not None]
+    slower = all(e.value > 1 + threshold and e.low > 1 for e in estimates)
+    faster = all(e.value < 1 / (1 + threshold) and e.high < 1 for e in estimates)
     stages = sorted(_stages(a, b), key=lambda stage: -stage.change_ms * (1 if not faster else -1))
     return Change(
-        a["name"], a["latency_ms"]["p50"], b["latency_ms"]["p50"], median, lower, slower, faster,
+        a["name"], a["latency_ms"]["p50"], b["latency_ms"]["p50"], median, lower, net, slower,
+        faster,
         tuple(stages),
     )  # fmt: skip
 
 
-def _shift(a: Mapping[str, Any], b: Mapping[str, Any], percentile: int) -> Estimate:
-    """B over A by one value a launch; a single launch is cut into batches, as a stopgap."""
-    logs = [np.log(_values(route, percentile)) for route in (a, b)]
-    found = two_sample(logs[0], logs[1])
+def _shift(a: Values, b: Values) -> Estimate:
+    """B over A by one value a launch."""
+    found = two_sample(np.log(a), np.log(b))
     low, value, high = np.exp([found.low, found.value, found.high])
     return Estimate(float(value), float(low), float(high), found.level, found.count)
 
 
-def _values(route: Mapping[str, Any], percentile: int) -> np.ndarray:
-    launches = [np.asarray(launch) for launch in route["launches"] if launch]
+def _values(found: Sequence[Sequence[float]], percentile: int) -> Values:
+    """A value a launch; a single launch is cut into batches, as a stopgap."""
+    launches = [np.asarray(launch) for launch in found if launch]
     if len(launches) == 1:
         launches = np.array_split(launches[0], min(6, len(launches[0])))
     return np.array([np.percentile(launch, percentile) for launch in launches])
+
+
+def _products(machine: Mapping[str, Any], like: Values) -> Values | None:
+    """The machine's matrix products, a value for each of the contender's."""
+    launches = machine["sgemm"].get("launches")
+    if not launches or not all(launches):
+        return None
+    values = _values(launches, LOWER)
+    return values if values.shape == like.shape else None
 
 
 def _stages(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[StageChange]:

@@ -72,9 +72,9 @@ def _settings(measured: Measured) -> dict[str, Any]:
 def _sgemm(measured: Measured, place: int) -> dict[str, Any]:
     from latentsr.bench.sgemm_subject import MACS
 
-    ms = [s.ms for launch in measured.launches for s in launch.samples[place].runs.values()]
-    figures = summary([MACS / x / 1e6 for x in ms])
-    return {"gmacs_per_s": figures, "threads": measured.settings.threads}
+    launches = [[s.ms for s in launch.samples[place].runs.values()] for launch in measured.launches]
+    figures = summary([MACS / ms / 1e6 for launch in launches for ms in launch])
+    return {"gmacs_per_s": figures, "threads": measured.settings.threads, "launches": launches}
 
 
 def _tables(measured: Measured, place: int) -> list[NDArray[np.float64]]:

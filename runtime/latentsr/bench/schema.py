@@ -10,7 +10,8 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
     command          [words] that make this result again, or null
     machine          {cpu, cores, isa, memory_bytes, system, python, versions,
                       timer: {resolution_ns, stage_cost_us},
-                      sgemm: {gmacs_per_s: figures, threads}}
+                      sgemm: {gmacs_per_s: figures, threads, launches: [[ms of each product]
+                      for each launch]}}; `launches` may be absent
     bundle           {name, family, fingerprint, bytes, random_weights}
     settings         {backend, device, threads, launches, warmup, rounds, burst, write,
                       excluded: [text]}; rounds counts those of a burst one by one
@@ -92,7 +93,10 @@ def check(value: object, where: str) -> None:
         raise _fault(where, "schema_version", f"1..{SCHEMA_VERSION}; update latentsr")
     _fields(value, _TOP, where)
     sgemm = value["machine"].get("sgemm")
-    _figures(sgemm.get("gmacs_per_s") if isinstance(sgemm, dict) else None, f"{where}: sgemm")
+    if not isinstance(sgemm, dict):
+        raise _fault(where, "sgemm", "an object")
+    _figures(sgemm.get("gmacs_per_s"), f"{where}: sgemm")
+    _launches(sgemm.get("launches", []), f"{where}: sgemm")
     for key in ("pictures", "routes", "ratios", "load"):
         if not all(isinstance(item, dict) for item in value[key]):
             raise _fault(where, key, "a list of objects")
@@ -111,14 +115,20 @@ def _route(route: dict[str, Any], where: str) -> None:
         if not isinstance(stage, dict) or not isinstance(stage.get("name"), str):
             raise _fault(where, "stages", "objects with a name")
         _figures(stage.get("ms"), f"{where}.stages.{stage['name']}.ms")
-    for launch in route["launches"]:
-        if not isinstance(launch, list) or not all(_positive(ms) for ms in launch):
-            raise _fault(where, "launches", "lists of milliseconds")
+    _launches(route["launches"], where)
     if not any(route["launches"]):
         raise _fault(where, "launches", "at least one round")
     for launch in route["launch_stages"]:
         if not isinstance(launch, dict) or not all(_number(ms) for ms in launch.values()):
             raise _fault(where, "launch_stages", "milliseconds by stage")
+
+
+def _launches(value: object, where: str) -> None:
+    if not isinstance(value, list):
+        raise _fault(where, "launches", "a list")
+    for launch in value:
+        if not isinstance(launch, list) or not all(_positive(ms) for ms in launch):
+            raise _fault(where, "launches", "lists of milliseconds")
 
 
 def _fields(value: dict[str, Any], kinds: Mapping[str, type], where: str) -> None:
