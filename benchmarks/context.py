@@ -11,7 +11,8 @@ rounds:
 
 decode      from bytes to the uint8 picture (CompressAI: from strings to the float picture)
 entropy     what turns the bytes of y into the latent, once the hyperprior's output is there
-            (CompressAI: `_decompress_ar`)
+            (CompressAI: `_decompress_ar`; of encode, `_compress_ar`)
+encode      from the picture to bytes (CompressAI: from a padded tensor to strings, once)
 products    of `entropy`, the context model's products: what is left without the coder
 coder       of `entropy`, the same symbols decoded with all table rows known beforehand
 glue        of `entropy`, what is left: the step in the route, and cold caches, while the two
@@ -76,6 +77,12 @@ class Ours:
         stages = [s for s in self.codec.timeline.stages if s.kind == "entropy"]
         return {"decode": ms, "entropy": stages[-1].ms}
 
+    def encode(self, picture: np.ndarray) -> Ms:
+        """Milliseconds of a whole encode and of its entropy stage for y."""
+        ms, _ = timed(lambda: self.codec.encode(picture))
+        stages = [s for s in self.codec.timeline.stages if s.kind == "entropy"]
+        return {"encode": ms, "entropy": stages[-1].ms}
+
     def parts(self, picture: np.ndarray, rounds: int) -> Ms:
         """What the kernel and the coder alone take of the entropy stage."""
         run = self.codec.run_encode(picture, "encode", True)
@@ -96,12 +103,25 @@ class Theirs:
     def __init__(self, network: Any, picture: np.ndarray) -> None:
         self.network = network
         x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
-        x = torch.nn.functional.pad(x, (0, -x.size(3) % 64, 0, -x.size(2) % 64), mode="replicate")
-        self.out = network.compress(x)
+        pad = (0, -x.size(3) % 64, 0, -x.size(2) % 64)
+        self.x = torch.nn.functional.pad(x, pad, mode="replicate")
+        self.out: Any = None
+        self.encoded = self._clocked("encode", "_compress_ar", self._compress)
+
+    def _compress(self) -> None:
+        self.out = self.network.compress(self.x)
 
     def decode(self) -> Ms:
         """Milliseconds of `decompress` and of the part that reads y."""
-        inner = type(self.network)._decompress_ar
+        out = self.out
+        return self._clocked(
+            "decode", "_decompress_ar",
+            lambda: self.network.decompress(out["strings"], out["shape"]),
+        )  # fmt: skip
+
+    def _clocked(self, name: str, method: str, call: Callable[[], Any]) -> Ms:
+        """Milliseconds of a call, and of the model's own method within it."""
+        inner = getattr(type(self.network), method)
         spent = []
 
         def clocked(*given: Any) -> Any:
@@ -109,13 +129,12 @@ class Theirs:
             spent.append(ms)
             return result
 
-        self.network._decompress_ar = clocked
+        setattr(self.network, method, clocked)
         try:
-            out = self.out
-            ms, _ = timed(lambda: self.network.decompress(out["strings"], out["shape"]))
+            ms, _ = timed(call)
         finally:
-            del self.network._decompress_ar
-        return {"decode": ms, "entropy": sum(spent)}
+            delattr(self.network, method)
+        return {name: ms, "entropy": sum(spent)}
 
 
 def compare(
@@ -123,6 +142,7 @@ def compare(
 ) -> dict[str, Any]:
     """Both sides in turn, and what ours consists of."""
     stream = ours.codec.encode(picture)
+    ours_encode = [ours.encode(picture) for _ in range(given.rounds)]
     theirs = Theirs(network, picture)
     calls: dict[str, tuple[Callable[[], Ms], int]] = {
         "ours": (lambda: ours.decode(stream), given.rounds),
@@ -142,11 +162,14 @@ def compare(
         side: {what: statistics.median(row[what] for row in rows) for what in rows[0]}
         for side, rows in found.items()
     }
+    encode = {what: statistics.median(r[what] for r in ours_encode) for what in ours_encode[0]}
     positions = [side // 16 for side in ours.codec.open_stream(stream).padded_size]
     return {
         "bytes": len(stream),
         "bytes_compressai": sum(len(s) for each in theirs.out["strings"] for s in each),
         "ms": ms,
+        "encode_ms": {"ours": encode, "compressai": theirs.encoded},
+        "encode_times_faster": {what: theirs.encoded[what] / encode[what] for what in encode},
         "shares": shares(ms["ours"]["entropy"], ours.parts(picture, given.rounds)),
         "positions": positions[0] * positions[1],
         "positions_per_second": {

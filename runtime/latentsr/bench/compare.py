@@ -6,7 +6,8 @@ B of each is estimated with a two-sample interval over launches. A contender cou
 by both values the shift is more than the threshold and its interval lies above zero; what
 disturbs one run moves the median but seldom the lower quartile, and almost never both alike.
 Matrix products were timed in turn with the contenders: where both results have their times, the
-shift must also hold for the lower quartile in units of those, which slow down with the machine.
+shift must also hold for the lower quartile in units of those, which slow down with the machine, and
+the intervals that count are those of the lower quartile, plain and in these units.
 Where the machine itself changed speed between the results, its sgemm figures say so.
 """
 
@@ -116,8 +117,9 @@ def _change(
     if products[0] is not None and products[1] is not None:
         net = _shift(values[1][0] / products[0], values[1][1] / products[1])
     estimates = [e for e in (median, lower, net) if e is not None]
-    slower = all(e.value > 1 + threshold and e.low > 1 for e in estimates)
-    faster = all(e.value < 1 / (1 + threshold) and e.high < 1 for e in estimates)
+    sure = [median, lower] if net is None else [lower, net]
+    slower = all(e.value > 1 + threshold for e in estimates) and all(e.low > 1 for e in sure)
+    faster = all(e.value < 1 / (1 + threshold) for e in estimates) and all(e.high < 1 for e in sure)
     stages = sorted(_stages(a, b), key=lambda stage: -stage.change_ms * (1 if not faster else -1))
     return Change(
         a["name"], a["latency_ms"]["p50"], b["latency_ms"]["p50"], median, lower, net, slower,
