@@ -1,27 +1,12 @@
-"""What machine and versions a benchmark ran on."""
+"""What machine a benchmark ran on, with the versions of the libraries that it compares with."""
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from latentsr.bench import machine
 
-PACKAGES = ("latentsr", "numpy", "onnxruntime", "torch", "compressai")
+PACKAGES = ("latentsr", *machine.PACKAGES, "torch", "compressai")
 
 
 def describe_machine(*more: str) -> dict[str, object]:
-    """Processor, cores, system and versions of packages, `more` among them."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        model = names[0].split(":")[1].strip() if names else model
-    versions = {}
-    for name in (*PACKAGES, *more):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(),
-            "python": platform.python_version(), "versions": versions}  # fmt: skip
+    """Processor, cores, memory, system and versions of packages, `more` among them."""
+    return machine.describe_machine((*PACKAGES, *more))

@@ -29,13 +29,14 @@ from latentsr_export.exact_layers import (
     chain,
     pairs_of,
 )
-from latentsr_export.exact_parts import LEVELS, latents_of
+from latentsr_export.exact_parts import LEVELS, Latents, latents_of
 from latentsr_export.networks.checkerboard import HALVES, pass_graphs
 from latentsr_export.parts import CodecParts
 from latentsr_export.passes import (
     EVEN,
     ODD,
     ChannelContext,
+    Group,
     Halves,
     Parameters,
     Pass,
@@ -50,7 +51,6 @@ from latentsr_export.passes import (
 SUFFIX = "_exact"
 _OUTPUT = (float(1 << OUTPUT_BITS), OUTPUT_RANGE)
 Networks = Mapping[str, nn.Module]
-Proof = list[dict[str, Any]]
 
 
 class Enter(nn.Module):
@@ -91,32 +91,9 @@ def add_exact_passes(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Codec
     pictures: uint8 (H, W, 3), for calibration, also reduced by 2 and 4. Raises ExportError where a
     bound cannot be kept or the cost exceeds 1.5 % of the bytes of y.
     """
-    assert parts.passes is not None
-    passes, latents = parts.passes, latents_of(parts, pictures)
-    traces = [send(passes, modules(passes), y, z_hat) for y, z_hat in latents]
-    before = _bytes(parts, traces, exact=False)
-    medians = torch.from_numpy(parts.tensors["z.medians"].copy())
-    tried: list[tuple[int, int, dict[str, nn.Module], Proof]] = []
-    faults = []
-    for levels in LEVELS:
-        try:
-            made, proof = _quantise(passes, traces, medians, levels)
-        except ExportError as error:
-            faults.append(error)
-            continue
-        found = [send(passes, made, y, z_hat) for y, z_hat in latents]
-        tried.append((_bytes(parts, found, exact=True), levels, made, proof))
-    if not tried:
-        raise faults[0]
-    after, levels, made, proof = min(tried, key=lambda entry: entry[:2])
-    cost = 100 * (after / before - 1)
-    if cost > GATE:
-        raise ExportError(
-            f"exact passes cost too much: found {cost:.2f} % more bytes, expected at most {GATE} "
-            "%; calibrate on pictures like yours, or export without the exact graph"
-        )
-    note = {"hidden_levels": levels, "rate_cost_percent": round(cost, 4),
-            "rate_goal_percent": GOAL, "proof": proof}  # fmt: skip
+    passes = parts.passes
+    assert passes is not None
+    made, note = _cheapest(parts, passes, latents_of(parts, pictures))
     twins = pass_graphs(passes, parts.channels[0], made, SUFFIX)
     tables = {str(chunk["tables"]) for chunk in parts.chunks if "tables" in chunk}
     limits = {f"{t}.thresholds": thresholds(parts.tensors[f"{t}.scale_table"]) for t in tables}
@@ -128,6 +105,38 @@ def add_exact_passes(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Codec
         exact={name: name + SUFFIX for name in parts.entropy_graphs},
         notes={**parts.notes, "exact": note},
     )
+
+
+def _cheapest(
+    parts: CodecParts, passes: Passes, latents: Latents
+) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+    """The networks on integers that make the fewest bytes, and what the manifest says of them."""
+    traces = [send(passes, modules(passes), y, z_hat) for y, z_hat in latents]
+    before = _bytes(parts, traces, exact=False)
+    medians = torch.from_numpy(parts.tensors["z.medians"].copy())
+    tried: list[tuple[int, int, _Quantiser]] = []
+    faults = []
+    for levels in LEVELS:
+        try:
+            made = _Quantiser(passes, traces, medians, levels)
+        except ExportError as error:
+            faults.append(error)
+            continue
+        found = [send(passes, made.networks, y, z_hat) for y, z_hat in latents]
+        tried.append((_bytes(parts, found, exact=True), levels, made))
+    if not tried:
+        raise faults[0]
+    after, levels, best = min(tried, key=lambda entry: entry[:2])
+    cost = 100 * (after / before - 1)
+    if cost > GATE:
+        raise ExportError(
+            f"exact passes cost too much: found {cost:.2f} % more bytes, expected at most {GATE} "
+            "%; calibrate on pictures like yours, or export without the exact graph"
+        )
+    return best.networks, {
+        "hidden_levels": levels, "rate_cost_percent": round(cost, 4),
+        "rate_goal_percent": GOAL, "proof": best.proof,
+    }  # fmt: skip
 
 
 def send(passes: Passes, networks: Networks, y: Tensor, z_hat: Tensor) -> Trace:
@@ -175,62 +184,75 @@ def _bytes(parts: CodecParts, traces: Sequence[Trace], exact: bool) -> int:
     return total
 
 
-def _quantise(
-    passes: Passes, traces: Sequence[Trace], medians: Tensor, levels: int
-) -> tuple[dict[str, nn.Module], Proof]:
-    """All networks on integers with these hidden levels."""
-    side, grid = quantise_side(
-        passes.h_s, [trace.values["z_hat"] for trace in traces], medians, levels
-    )
-    made: dict[str, nn.Module] = {"entropy_parameters": Halves(side.module)}
-    proof = list(side.proof)
-    for k in range(len(passes.groups)):
-        proof += _quantise_group(passes, k, traces, grid, levels, made)
-    return {name: network.eval() for name, network in made.items()}, proof
+class _Quantiser:
+    """All networks on integers, with these hidden levels, and their proof."""
 
+    def __init__(
+        self, passes: Passes, traces: Sequence[Trace], medians: Tensor, levels: int
+    ) -> None:
+        self._traces, self._levels = traces, levels
+        z_hats = [trace.values["z_hat"] for trace in traces]
+        side, self._side = quantise_side(passes.h_s, z_hats, medians, levels)
+        self.networks: dict[str, nn.Module] = {"entropy_parameters": Halves(side.module).eval()}
+        self.proof = list(side.proof)
+        for k, group in enumerate(passes.groups):
+            self._group(k, group)
 
-def _quantise_group(
-    passes: Passes,
-    k: int,
-    traces: Sequence[Trace],
-    side: Grid,
-    levels: int,
-    made: dict[str, nn.Module],
-) -> Proof:
-    """Add the networks of one group to `made`; their lines of the proof."""
-    group, proof = passes.groups[k], []
-    grids, names = [side], ["side"]
-    if group.channel is not None:
-        hats = [_decoded(trace, group.sources) for trace in traces]
-        entered = _entered(hats, levels)
-        links = chain(pairs_of(group.channel), entered, hats, levels, f"channel {k}")
-        made[f"channel_{k}"] = ChannelContext(nn.Sequential(*links.layers), Enter(entered))
-        grids, names = [links.grid, side], ["channel", "side"]
-        proof += links.proof
-    context = [trace.values[f"y{k}_anchor_hat"] for trace in traces]
-    entered = _entered(context, levels)
-    layer = spatial_layer(group.spatial)
-    links = chain([(layer, None, 1)], entered, context, levels, f"spatial {k}")
-    made_spatial = SpatialContext(links.layers[0], Enter(entered), group.channels)
-    plain = SpatialContext(layer, nn.Identity(), group.channels)
-    seen = [plain(x).detach() for x in context]
-    proof += links.proof
-    half_grid = Grid.uniform(2 * group.channels, float(links.grid.scales[0]), float(levels))
-    even = without_spatial(group.aggregation, 2 * group.channels)
-    half_networks = ("anchor", even, None), ("rest", group.aggregation, made_spatial)
-    for name, network, spatial in half_networks:
-        values = [
-            torch.cat([
-                *([seen[i]] if spatial is not None else []),
-                *(trace.values[_name(n, k, name)] for n in names),
-            ], 1)
-            for i, trace in enumerate(traces)
-        ]  # fmt: skip
-        given = Grid.joined([*([half_grid] if spatial is not None else []), *grids])
-        links = chain(pairs_of(network), given, values, levels, f"{name} {k}", _OUTPUT)
-        made[f"{name}_{k}"] = Pass(nn.Sequential(*links.layers), Leave(group.channels), spatial)
-        proof += links.proof
-    return proof
+    def _group(self, k: int, group: Group) -> None:
+        """The networks of one group."""
+        grids, names = [self._side], ["side"]
+        if group.channel is not None:
+            grids, names = [self._channel(k, group, group.channel), self._side], ["channel", "side"]
+        spatial, grid, seen = self._spatial(k, group)
+        before = {
+            half: [
+                torch.cat([trace.values[_name(name, k, half)] for name in names], 1)
+                for trace in self._traces
+            ]
+            for half in HALVES
+        }
+        even = without_spatial(group.aggregation, 2 * group.channels)
+        self._pass(f"anchor_{k}", group, even, grids, before["anchor"], None)
+        values = [torch.cat(pair, 1) for pair in zip(seen, before["rest"], strict=True)]
+        self._pass(f"rest_{k}", group, group.aggregation, [grid, *grids], values, spatial)
+
+    def _channel(self, k: int, group: Group, network: nn.Module) -> Grid:
+        hats = [_decoded(trace, group.sources) for trace in self._traces]
+        entered = _entered(hats, self._levels)
+        links = chain(pairs_of(network), entered, hats, self._levels, f"channel {k}")
+        made = ChannelContext(nn.Sequential(*links.layers), Enter(entered))
+        self.networks[f"channel_{k}"] = made.eval()
+        self.proof += links.proof
+        return links.grid
+
+    def _spatial(self, k: int, group: Group) -> tuple[SpatialContext, Grid, list[Tensor]]:
+        """The context on integers, what it stands for, and what floats give."""
+        hats = [trace.values[f"y{k}_anchor_hat"] for trace in self._traces]
+        entered, layer = _entered(hats, self._levels), spatial_layer(group.spatial)
+        links = chain([(layer, None, 1)], entered, hats, self._levels, f"spatial {k}")
+        self.proof += links.proof
+        plain = SpatialContext(layer, nn.Identity(), group.channels)
+        made = SpatialContext(links.layers[0], Enter(entered), group.channels)
+        # Its rows are put in turn: half as many channels, of the same scale.
+        scale = float(links.grid.scales[0])
+        grid = Grid.uniform(2 * group.channels, scale, float(self._levels))
+        return made, grid, [plain(hat).detach() for hat in hats]
+
+    def _pass(
+        self,
+        name: str,
+        group: Group,
+        network: nn.Module,
+        grids: Sequence[Grid],
+        values: Sequence[Tensor],
+        spatial: SpatialContext | None,
+    ) -> None:
+        given = Grid.joined(grids)
+        title = name.replace("_", " ")
+        links = chain(pairs_of(network), given, values, self._levels, title, _OUTPUT)
+        made = Pass(nn.Sequential(*links.layers), Leave(group.channels), spatial)
+        self.networks[name] = made.eval()
+        self.proof += links.proof
 
 
 def _name(source: str, k: int, half: str) -> str:

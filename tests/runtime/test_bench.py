@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="the demo's routes need an engine library")
 
-from latentsr.bench import inputs, schema
+from latentsr.bench import extras, inputs, schema
 from latentsr.bench.contender import Contender, Plan, Sample
 from latentsr.bench.rounds import Schedule, run_rounds
 from latentsr.bench.run import Bench, Settings, run_bench
@@ -226,3 +226,11 @@ def test_the_command_writes_its_files(tmp_path: Path, picture: str) -> None:
     result = schema.read_result(target)
     assert result["command"][:2] == ["latentsr", "bench"]
     assert str(target) in done.stdout.splitlines()[-2]
+
+
+def test_equal_pictures_leave_no_infinity_in_json() -> None:
+    picture = np.zeros((180, 200, 3), np.uint8)
+    found = extras.compare(picture, picture)
+    assert found["psnr"] is None and found["psnr_y"] is None
+    assert found["ssim"] == pytest.approx(1)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found

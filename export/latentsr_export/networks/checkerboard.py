@@ -119,33 +119,20 @@ _HYPER = ("h_s.4.weight", "entropy_bottleneck.quantiles")
 def parts_of(net: Any, family: str, groups: tuple[Group, ...], coders: list[Any]) -> CodecParts:
     """Everything the exporter needs of a codec with passes."""
     hyper = net.latent_codec.hyper
-    n, m = hyper.entropy_bottleneck.channels, sum(group.channels for group in groups)
-    passes = Passes(hyper.h_s, groups)
-    graphs = transforms(net, m)
-    graphs["hyper_analysis"] = GraphSpec(hyper.h_a, ("y",), ("z",), m, STRIDE, "analysis")
-    names = [f"y{k}_{half}" for k in range(len(groups)) for half in HALVES]
+    passes, n = Passes(hyper.h_s, groups), hyper.entropy_bottleneck.channels
     sizes = [group.channels for group in groups]
-    graphs["split"] = GraphSpec(Split(sizes), ("y",), tuple(names), m, STRIDE, "analysis")
-    hats = tuple(f"{name}_hat" for name in names)
-    feeds = _feeds(sizes)
-    graphs["join"] = GraphSpec(
-        Join(), hats, ("y_hat",), sizes[0], STRIDE, "split", True, feeds[1:], COLUMNS
-    )
-    graphs |= pass_graphs(passes, n)
+    names = [f"y{k}_{half}" for k in range(len(groups)) for half in HALVES]
     tensors, tables = _tables(coders)
-    chunks = [
-        {"name": f"y{k}_{half}", "model": "gaussian", "channels": size, "tables": tables[k],
-         "stride": [STRIDE, COLUMNS]}
-        for k, size in enumerate(sizes) for half in HALVES
-    ]  # fmt: skip
-    z = {"name": "z", "model": "factorized", "channels": n, "stride": 64}
     return CodecParts(
         family=family,
-        channels=(n, m),
+        channels=(n, sum(sizes)),
         multiple=64,
-        graphs=graphs,
+        graphs={**_transforms(net, sizes, names), **pass_graphs(passes, n)},
         entropy_graphs=tuple(modules(passes)),
-        chunks=(z, *chunks),
+        chunks=(
+            {"name": "z", "model": "factorized", "channels": n, "stride": 64},
+            *_chunks(sizes, tables),
+        ),
         tensors={**bottleneck_tensors("z", hyper.entropy_bottleneck), **tensors},
         encode=(
             graph_step("analysis", ["x"], ["y"]),
@@ -157,10 +144,32 @@ def parts_of(net: Any, family: str, groups: tuple[Group, ...], coders: list[Any]
         latent=(
             ENTROPY_DECODE_Z,
             *_steps(groups, "entropy_decode"),
-            graph_step("join", list(hats), ["y_hat"]),
+            graph_step("join", [f"{name}_hat" for name in names], ["y_hat"]),
         ),
         passes=passes,
     )
+
+
+def _transforms(net: Any, sizes: list[int], names: list[str]) -> dict[str, GraphSpec]:
+    """The transforms, and y to its halves and back."""
+    m, hats, feeds = sum(sizes), tuple(f"{name}_hat" for name in names), _feeds(sizes)
+    h_a = net.latent_codec.hyper.h_a
+    return {
+        **transforms(net, m),
+        "hyper_analysis": GraphSpec(h_a, ("y",), ("z",), m, STRIDE, "analysis"),
+        "split": GraphSpec(Split(sizes), ("y",), tuple(names), m, STRIDE, "analysis"),
+        "join": GraphSpec(
+            Join(), hats, ("y_hat",), sizes[0], STRIDE, "split", True, feeds[1:], COLUMNS
+        ),
+    }
+
+
+def _chunks(sizes: list[int], tables: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"name": f"y{k}_{half}", "model": "gaussian", "channels": size, "tables": tables[k],
+         "stride": [STRIDE, COLUMNS]}
+        for k, size in enumerate(sizes) for half in HALVES
+    ]  # fmt: skip
 
 
 def pass_graphs(

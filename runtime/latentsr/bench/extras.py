@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,11 +43,18 @@ def quality(
 
 
 def compare(picture: np.ndarray, reference: np.ndarray) -> dict[str, float | None]:
-    """psnr (RGB), psnr_y, ssim, ms_ssim; None where a picture is too small for one."""
-    return {
+    """psnr (RGB), psnr_y, ssim, ms_ssim.
+
+    None where a picture is too small for one, or where it is infinite, which JSON does not know.
+    """
+    found = {
         "psnr": psnr(picture, reference), "psnr_y": psnr_y(picture, reference),
         "ssim": ssim(picture, reference), "ms_ssim": ms_ssim(picture, reference),
     }  # fmt: skip
+    return {
+        key: value if value is not None and math.isfinite(value) else None
+        for key, value in found.items()
+    }
 
 
 def throughput(

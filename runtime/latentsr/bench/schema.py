@@ -29,7 +29,8 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
       timer_share    what timing the stages cost, over the call's time
       launches       [[ms of each round, mean over inputs] for each launch]
       launch_stages  [{stage name: median ms} for each launch]
-      pictures       [{name, bytes, p50_ms, psnr, psnr_y, ssim, ms_ssim}]; quality may be null
+      pictures       [{name, bytes, p50_ms, psnr, psnr_y, ssim, ms_ssim}]; quality may be null, as
+                     the PSNR of equal pictures is
       quality        {psnr, psnr_y, ssim, ms_ssim}, means, or null
       bytes          mean bytes read by a call
       macs           mean multiply-accumulates of a call, 0 where not known

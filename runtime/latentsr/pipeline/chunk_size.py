@@ -15,13 +15,14 @@ Shape = tuple[int, int, int, int]
 
 def latent_shape(chunk: Chunk, padded_size: tuple[int, int]) -> Shape:
     """(1, C, h, w) of a chunk; CorruptStream where the picture (height, width) does not fit."""
-    strides = chunk.stride, chunk.columns
+    strides = rows, columns = chunk.stride, chunk.columns
+    named = str(rows) if rows == columns else f"{rows} rows, {columns} columns"
     if any(side % stride for side, stride in zip(padded_size, strides, strict=True)):
         raise CorruptStream(
             f"padded size does not fit latent {chunk.name}: found {padded_size}, "
-            f"expected multiples of {strides}; decode with the stream's own bundle"
+            f"expected multiples of {named}; decode with the stream's own bundle"
         )
-    return 1, chunk.channels, padded_size[0] // strides[0], padded_size[1] // strides[1]
+    return 1, chunk.channels, padded_size[0] // rows, padded_size[1] // columns
 
 
 def least_bits(tables: Tables) -> np.ndarray:
