@@ -68,6 +68,7 @@ def export(
     parts = skip_small_scales(_codec(checkpoint, progress), skip_scale)
     shown = [to_rgb8(path) for path in pictures or [_PICTURE]]
     parts = add_neighbours(parts, shown)
+    _check_strings(parts, exact)
     if exact and parts.entropy_graphs:
         progress("making the entropy parameters exact")
         parts = _exact(parts, shown)
@@ -101,11 +102,27 @@ def export(
     return write_bundle(output, manifest, graphs, parts.tensors)
 
 
+def _check_strings(parts: CodecParts, exact: bool) -> None:
+    """Without exact graphs only CompressAI's strings remain, which not every family has."""
+    for one in parts.predicted:
+        if (
+            one.context is not None
+            and not exact
+            and f"{one.chunk}.context.taps" not in parts.tensors
+        ):
+            raise ExportError(
+                f"{parts.family} needs exact graphs: found them left out, expected them, as its "
+                "context model has no strings of CompressAI's; export with the exact graph"
+            )
+
+
 def _exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
     if parts.passes is not None:
         return add_exact_passes(parts, pictures)
-    add = add_exact if parts.context is None else add_exact_context
-    return add(parts, pictures)
+    for one in parts.predicted:
+        add = add_exact if one.context is None else add_exact_context
+        parts = add(parts, one, pictures)
+    return parts
 
 
 def _codec(checkpoint: str | Path, progress: Progress) -> CodecParts:

@@ -12,6 +12,7 @@ import torch
 from onnx import shape_inference
 
 from latentsr.errors import ExportError
+from latentsr_export.constant_pads import with_constant_pads
 from latentsr_export.parts import Feed, GraphSpec
 
 OPSET = 17
@@ -35,7 +36,7 @@ def trace(name: str, spec: GraphSpec) -> bytes:
                 input_names=list(spec.inputs), output_names=list(spec.outputs),
                 dynamic_axes=axes, do_constant_folding=True,
             )  # fmt: skip
-        model = _tidy(onnx.load_from_string(buffer.getvalue()), name)
+        model = _tidy(with_constant_pads(onnx.load_from_string(buffer.getvalue())), name)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error)
@@ -48,7 +49,7 @@ def trace(name: str, spec: GraphSpec) -> bytes:
 
 def _samples(spec: GraphSpec) -> tuple[torch.Tensor, ...]:
     side = _TRACED.get(spec.stride, 16 * spec.stride)
-    wide = side + 2 * (spec.stride == 1)
+    wide = side + max(2, spec.multiple) * (spec.stride == 1)
     return tuple(
         torch.zeros(1, feed.channels, side // feed.stride, wide // feed.columns)
         for feed in spec.feeds

@@ -11,11 +11,22 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("compressai")
 
+import latentsr  # noqa: E402
 from latentsr.errors import CheckpointError, ImageError, UsageError  # noqa: E402
+from latentsr_export.exporter import export  # noqa: E402
 from latentsr_export.networks.edsr import EDSR  # noqa: E402
 from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
 from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
-from latentsr_export.train import codec, data, latent_sr, pixel_sr  # noqa: E402
+from latentsr_export.networks.resampler import Resampler  # noqa: E402
+from latentsr_export.networks.suzuki import Suzuki2021  # noqa: E402
+from latentsr_export.train import (  # noqa: E402
+    codec,
+    data,
+    latent_sr,
+    pixel_sr,
+    resampler,
+    selective,
+)  # fmt: skip
 from latentsr_export.train.loop import Settings, load_weights, resume_path  # noqa: E402
 
 
@@ -185,3 +196,56 @@ def test_schedule_by_minutes_or_steps() -> None:
 def test_symmetries_of_the_square_differ() -> None:
     crop = torch.arange(4.0).reshape(1, 2, 2)
     assert len({tuple(data.flip(crop, k).flatten().tolist()) for k in range(8)}) == 8
+
+
+def test_windowed_codec_is_exported_and_codes(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "window.pth"
+    sizes = ["--features", "6", "--latent", "9", "--crop", "64", "--batch", "1"]
+    codec.main([*common(pictures, out, 2), *sizes, "--window", "4"])
+    export(out, tmp_path / "window.lsr")
+    picture = np.zeros((50, 70, 3), np.uint8)
+    with latentsr.load(tmp_path / "window.lsr", threads=1) as loaded:
+        assert loaded.decode(loaded.encode(picture)).shape == picture.shape
+    with pytest.raises(UsageError, match=r"--window: found 9, expected 0\.\.8"):
+        codec.main([*common(pictures, out, 2), *sizes, "--window", "9"])
+
+
+@pytest.mark.parametrize("part", [None, "mask", "residual"])
+def test_selective_detail_without_a_part(pictures: Path, tmp_path: Path, part: str | None) -> None:
+    out = tmp_path / "selective.pth"
+    sizes = ["--share", "0.05", "--features", "4", "--blocks", "1", "--crop", "128", "--batch", "1"]
+    left_out = ["--without", part] if part else []
+    selective.main([*common(pictures, out, 2), *sizes, *left_out])
+    network = Suzuki2021().build(torch.load(out, weights_only=True)).eval()
+    with torch.no_grad():
+        made = network(torch.rand(1, 3, 64, 128))
+    enlarged = torch.nn.functional.interpolate(made["x_m"], scale_factor=2, mode="bilinear")
+    assert bool((made["mask"] < 1e-9).all()) == (part == "mask")
+    assert torch.allclose(made["x_m2"], enlarged, atol=1e-6) == (part == "residual")
+    with pytest.raises(UsageError, match="--crop: found 64, expected a multiple of 128"):
+        selective.main([*common(pictures, out, 1), "--crop", "64"])
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_resampler_and_upscaler_learn_together(pictures: Path, tmp_path: Path, scale: int) -> None:
+    out = tmp_path / "pair.pth"
+    sizes = ["--width", "4", "--features", "6", "--blocks", "1", "--crop", "64", "--batch", "1"]
+    resampler.main([*common(pictures, out, 2), *sizes, "--scale", str(scale)])
+    state = torch.load(tmp_path / "pair-resampler.pth", weights_only=True)
+    assert Resampler.detect(state) and Resampler.from_state_dict(state).scale == scale
+    state = torch.load(tmp_path / "pair-upscaler.pth", weights_only=True)
+    assert EDSR.from_state_dict(state).scale == scale
+    resampler.main([*common(pictures, tmp_path / "b.pth", 1), *sizes, "--bicubic"])
+    assert not (tmp_path / "b-resampler.pth").exists()
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_untrained_resampler_starts_as_a_mean(scale: int) -> None:
+    torch.manual_seed(1)
+    network = Resampler(scale, 4).eval()
+    resampler.initialise_as_box(network)
+    ramp = torch.linspace(0, 1, 64).reshape(1, 1, 1, -1).expand(1, 3, 32, 64)
+    with torch.no_grad():
+        made = network(ramp)
+    wanted = torch.nn.functional.avg_pool2d(ramp, scale)
+    assert float((made - wanted)[..., 4:-4].abs().max()) < 0.01

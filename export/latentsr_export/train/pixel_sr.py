@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from latentsr_export.networks.edsr import EDSR, initialise_as_bilinear
 from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import decode, load_codec
-from latentsr_export.train.loop import Batch, Trainer
+from latentsr_export.train.loop import Batch, Trainer, start_from
 
 SCALE = 4
 
@@ -74,6 +74,7 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument("--codec", type=Path, required=True, help="frozen codec checkpoint")
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--blocks", type=int, default=10)
+    parser.add_argument("--start", type=Path, help="network to begin with, where tensors fit")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     codec = load_codec(given.codec)
@@ -81,6 +82,8 @@ def main(argv: Sequence[str]) -> Path:
     pairs = make_pairs(pictures, codec, settings.device)
     network = EDSR(given.features, given.blocks, SCALE)
     initialise_as_bilinear(network)
+    if given.start is not None:
+        start_from(network, given.start)
     trainer = Trainer(network.to(memory_format=torch.channels_last), settings)
     feed = batches(pairs, given.crop, given.batch, given.seed + trainer.step)
     trainer.fit(feed, charbonnier)
