@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentsr_export.exporter import export
+    from latentsr_export.presets.export import export_preset
 
-__all__ = ["export"]
+__all__ = ["export", "export_preset"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from latentsr_export.exporter import export
 
         return export
+    if name == "export_preset":
+        from latentsr_export.presets.export import export_preset
+
+        return export_preset
     raise AttributeError(f"module 'latentsr_export' has no attribute {name!r}")

@@ -15,6 +15,19 @@ from latentsr_export.passes import Passes
 Step = dict[str, Any]
 
 
+def graph_step(graph: str, inputs: list[str], outputs: list[str]) -> Step:
+    """A route step that runs a graph."""
+    return {"op": "graph", "graph": graph, "in": inputs, "out": outputs}
+
+
+PAD: Step = {"op": "pad", "in": "picture", "out": "x"}
+SYNTHESIS: tuple[Step, ...] = (
+    graph_step("synthesis", ["y_hat"], ["x_hat"]),
+    {"op": "crop", "in": "x_hat", "out": "x_hat"},
+)
+PICTURE: Step = {"op": "picture", "in": "x_hat", "out": "picture"}
+
+
 @dataclass(frozen=True)
 class Feed:
     """One input of a graph: which output of which graph it is, its channels and strides.
@@ -92,15 +105,18 @@ class Predicted:
 class CodecParts:
     """A codec taken apart.
 
-    channels: (N, M). multiple: what picture sides are padded to. chunks: as in the manifest, in
-    decoding order. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps
-    that decode the chunks to ``y_hat``. exact: float graph → its integer-valued twin. notes: for
-    the manifest. predicted: the gaussian chunks that can be made exact one by one; passes: the
-    networks that predict y where it is decoded in a few passes.
+    channels: (N, M), or those of what is coded. multiple: what picture sides are padded to.
+    chunks: as in the manifest, in decoding order. enter: steps from ``picture`` to what `encode`
+    begins with. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps that
+    decode the chunks to ``y_hat``, or, where a chunk is a file, to ``picture``. pixels: steps from
+    there to ``x_hat``, float32 (1, 3, H, W) of the coded picture's size; show: to ``picture``.
+    pixel_feed: the graph that makes ``x_hat``, or ``picture``. exact: float graph → its
+    integer-valued twin. notes: for the manifest. predicted: the gaussian chunks that can be made
+    exact one by one; passes: the networks that predict y where it is decoded in a few passes.
     """
 
     family: str
-    channels: tuple[int, int]
+    channels: tuple[int, ...]
     multiple: int
     graphs: Mapping[str, GraphSpec]
     entropy_graphs: tuple[str, ...]
@@ -108,6 +124,10 @@ class CodecParts:
     tensors: Mapping[str, np.ndarray]
     encode: tuple[Step, ...]
     latent: tuple[Step, ...]
+    enter: tuple[Step, ...] = (PAD,)
+    pixels: tuple[Step, ...] = SYNTHESIS
+    show: tuple[Step, ...] = (*SYNTHESIS, PICTURE)
+    pixel_feed: str = "synthesis"
     exact: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     predicted: tuple[Predicted, ...] = ()

@@ -14,19 +14,22 @@ pytest.importorskip("compressai")
 import latentsr  # noqa: E402
 from latentsr.errors import CheckpointError, ImageError, UsageError  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402
+from latentsr_export.networks.car import ArtefactRemoval  # noqa: E402
 from latentsr_export.networks.edsr import EDSR  # noqa: E402
 from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
 from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
 from latentsr_export.networks.resampler import Resampler  # noqa: E402
+from latentsr_export.networks.rrdbnet import RRDBNet  # noqa: E402
 from latentsr_export.networks.suzuki import Suzuki2021  # noqa: E402
 from latentsr_export.train import (  # noqa: E402
     codec,
     data,
+    jpeg_sr,
     latent_sr,
     pixel_sr,
     resampler,
     selective,
-)  # fmt: skip
+)
 from latentsr_export.train.loop import Settings, load_weights, resume_path  # noqa: E402
 
 
@@ -121,6 +124,45 @@ def test_pixel_sr_trains_and_resumes(pictures: Path, codec_file: Path, tmp_path:
     assert state["seconds"] > 0
     assert any(not torch.equal(first[key], value) for key, value in load_weights(out).items())
     assert [p.name for p in out.parent.iterdir() if p.suffix == ".part"] == []
+
+
+def test_rrdbnet_trains(pictures: Path, codec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rrdbnet.pth"
+    sizes = ["--features", "4", "--blocks", "1", "--crop", "16", "--batch", "1"]
+    argv = ["--codec", str(codec_file), "--network", "rrdbnet", *sizes]
+    pixel_sr.main([*common(pictures, out, 2), *argv])
+    assert RRDBNet.from_state_dict(load_weights(out)).scale == 4
+
+
+def test_jpeg_sr_trains_in_three_steps_and_resumes(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "jin.pth"
+    argv = ["--features", "4", "--blocks", "1", "--car-features", "4", "--car-layers", "2",
+            "--crop", "16", "--batch", "2", "--scale", "2"]  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"no checkpoint.*resume"):
+        jpeg_sr.main([*common(pictures, out, 8), *argv, "--resume"])
+    assert jpeg_sr.main([*common(pictures, out, 8), *argv]) == out
+    steps = [jpeg_sr.beside(out, "step1"), jpeg_sr.beside(out, "step2"), out]
+    assert [load_weights(resume_path(path))["step"] for path in steps] == [2, 4, 2]
+    both, car = load_weights(out), load_weights(jpeg_sr.beside(out, "car"))
+    assert all(torch.equal(both[f"car.{key}"], value) for key, value in car.items())
+    ArtefactRemoval.from_state_dict(car)
+    sr = load_weights(jpeg_sr.beside(out, "sr"))
+    assert EDSR.from_state_dict(sr).scale == 2
+    # The second step leaves the first one's network alone, the third one trains both.
+    first = load_weights(steps[0])
+    assert any(not torch.equal(first[key], car[key]) for key in first)
+    jpeg_sr.main([*common(pictures, out, 16), *argv, "--resume"])
+    assert [load_weights(resume_path(path))["step"] for path in steps] == [4, 8, 4]
+
+
+def test_jpeg_batches_are_of_one_place(pictures: Path) -> None:
+    loaded = data.load_pictures([pictures], 64)
+    triples = jpeg_sr.make_triples(loaded, 4, 90, "4:4:4")
+    decoded, low, high = next(jpeg_sr.batches(triples, 4, 16, 3, 1))
+    assert decoded.shape == low.shape == (3, 3, 16, 16) and high.shape == (3, 3, 64, 64)
+    assert 0 < (decoded - low).abs().mean() < 0.05
+    reduced = torch.nn.functional.interpolate(high, scale_factor=0.25, mode="area")
+    assert (reduced - low).abs().mean() < 0.05
 
 
 @pytest.mark.parametrize("kind", [LatentSRLight, LatentSR])

@@ -15,6 +15,7 @@ channels and a sub-pixel convolution; the mask goes through a sigmoid; halving i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -27,11 +28,11 @@ from torch import Tensor, nn
 
 from latentsr_export.causal import CausalConv2d, summed_layers
 from latentsr_export.networks.edsr import ResBlock
-from latentsr_export.networks.factorized import bottleneck_tensors, cdf_tensors, graph_step
+from latentsr_export.networks.factorized import bottleneck_tensors, cdf_tensors
 from latentsr_export.networks.gdn import fold_gdn
 from latentsr_export.networks.shapes import check_shape, count_blocks
 from latentsr_export.networks.windowed import Half, WindowedCodec
-from latentsr_export.parts import CodecParts, Feed, GraphSpec
+from latentsr_export.parts import PICTURE, CodecParts, Feed, GraphSpec, Step, graph_step
 
 ENCODER = (32, 64, 128, 192)
 MAIN, DETAIL = (192, 128, 64, 32), (192, 96, 64, 32)
@@ -198,9 +199,11 @@ class Suzuki2021:
         }
         half = Half(latent, net.h_s, tables, summed_layers(net.context, None))
         codec = WindowedCodec(self.NAME, net, net.h_a, (half,))
-        return codec.parts(
+        parts = codec.parts(
             bottleneck_tensors("z", net.entropy_bottleneck), transforms_of(net, latent)
         )
+        pixels = (*native_steps(), {"op": "crop", "in": "x_hat", "out": "x_hat"})
+        return replace(parts, pixels=pixels, show=(*pixels, PICTURE), pixel_feed="blend")
 
 
 def transforms_of(net: Any, latent: int) -> dict[str, GraphSpec]:
@@ -242,7 +245,7 @@ def _rounded(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
-def native_steps() -> tuple[dict[str, Any], ...]:
+def native_steps() -> tuple[Step, ...]:
     """From ŷ to the blended picture at the source's size."""
     return (
         graph_step("main", ["y_hat"], ["x_m"]),
@@ -252,7 +255,7 @@ def native_steps() -> tuple[dict[str, Any], ...]:
     )
 
 
-def enlarged_steps() -> tuple[dict[str, Any], ...]:
+def enlarged_steps() -> tuple[Step, ...]:
     """From ŷ to the ×2 picture."""
     return (
         graph_step("main", ["y_hat"], ["x_m"]),

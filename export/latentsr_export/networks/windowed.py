@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from latentsr_export.context_layers import ContextLayers
-from latentsr_export.networks.factorized import ENTROPY_DECODE_Z, graph_step, transforms
-from latentsr_export.parts import CodecParts, Feed, GraphSpec, Predicted, Step
+from latentsr_export.networks.factorized import ENTROPY_DECODE_Z, transforms
+from latentsr_export.parts import CodecParts, Feed, GraphSpec, Predicted, Step, graph_step
 
 PARAMETERS = "entropy_parameters"
 
