@@ -53,6 +53,16 @@ def test_kinds_of_files(picture: np.ndarray, mode: str, options: dict[str, Any])
     assert facts["components"] == {"RGB": "colour", "L": "grey", "CMYK": "four colours"}[mode]
 
 
+def test_of_several_pictures_the_first_counts(picture: np.ndarray) -> None:
+    """Telephones put a second picture, or a film, behind the first one."""
+    file = io.BytesIO()
+    first, second = Image.fromarray(picture), Image.fromarray(picture[::-1, :40].copy())
+    first.save(file, "MPO", save_all=True, append_images=[second])
+    data = file.getvalue()
+    assert jpeg.size(data) == (75, 101)
+    assert np.array_equal(jpeg.decode(data), by_pillow(data))
+
+
 @pytest.mark.parametrize("orientation", range(10))
 def test_pictures_come_out_upright(picture: np.ndarray, orientation: int) -> None:
     exif = Image.Exif()
