@@ -10,6 +10,7 @@ from torch import Tensor
 
 import sr_light as light
 import sr_residual as residual
+import sr_srgan as srgan
 from sr_reference import State
 
 
@@ -42,8 +43,8 @@ def _plain(name: str, state: State, run: Callable[..., Tensor], blocks: int, sca
 
 
 def _leftthomas(norm: bool, scale: int) -> SRCase:
-    run = partial(residual.run_leftthomas, blocks=2, scale=scale, norm=norm)
-    return SRCase("srresnet", scale, residual.leftthomas(8, 2, scale, norm), run)
+    run = partial(srgan.run_leftthomas, blocks=2, scale=scale, norm=norm)
+    return SRCase("srresnet", scale, srgan.leftthomas(8, 2, scale, norm), run)
 
 
 def _carn(groups: int | None, scales: tuple[int, ...], scale: int) -> SRCase:
@@ -73,9 +74,9 @@ CASES: dict[str, SRCase] = {
     "srgan-leftthomas-x2": _leftthomas(norm=False, scale=2),
     "srgan-leftthomas-norm-x4": _leftthomas(norm=True, scale=4),
     "srresnet-lornatang-x4": _plain(
-        "srresnet", residual.lornatang(8, 2, 4), residual.run_lornatang, 2, 4),
+        "srresnet", srgan.lornatang(8, 2, 4), srgan.run_lornatang, 2, 4),
     "srgan-sgrvinod-x2": _plain(
-        "srresnet", residual.sgrvinod(8, 2, 2), residual.run_sgrvinod, 2, 2),
+        "srresnet", srgan.sgrvinod(8, 2, 2), srgan.run_sgrvinod, 2, 2),
     "carn-x2": _carn(None, (2,), 2),
     "carn-three-scales-x4": _carn(None, (2, 3, 4), 4),
     "carn-m-x3": _carn(4, (3,), 3),
