@@ -6,7 +6,7 @@ and Ito, which colour-blind readers tell apart, and a mark of its own for each r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from latentsr.evaluate.anchors import ORIGINAL
@@ -23,6 +23,7 @@ from latentsr.report.svg import (
     line,
     mark,
     path,
+    rect,
     scale_for,
     x_axis,
     y_axis,
@@ -110,14 +111,19 @@ def _said(curve: Curve) -> str:
 
 
 def _legend(listed: Sequence[Curve], top: float) -> tuple[Safe, float]:
-    """A sample and the name of each curve, in rows, and where the panels begin."""
+    """A sample and the name of each curve, in rows, and where the panels begin.
+
+    What depends on the rate comes first; the original anchors have rows of their own.
+    """
     parts: list[Part] = []
-    x, y = EDGE, top
-    for curve in listed:
+    x, y, before = EDGE, top, False
+    for curve in sorted(listed, key=lambda curve: curve.anchor == ORIGINAL):
         said = clip(_said(curve), WIDTH / 2)
         long = 44 + len(said) * LETTER + 12
-        if x > EDGE and x + long > WIDTH - EDGE:
+        begins = (curve.anchor == ORIGINAL) != before
+        if x > EDGE and (begins or x + long > WIDTH - EDGE):
             x, y = EDGE, y + ROW
+        before = curve.anchor == ORIGINAL
         parts.append(_sample(curve, x, y))
         parts.append(label(x + 42, y + 4, said))
         x += long
@@ -155,11 +161,24 @@ def _panel(drawn: Sequence[Curve], figure: str) -> Safe:
 def _line(curve: Curve, x: Scale, y: Scale) -> Safe:
     if curve.anchor == ORIGINAL:
         class_ = f"line original {_colour(curve)}"
-        return join(*(line(LEFT, y(s.value), PANEL, y(s.value), class_) for s in curve.spots))
+        drawn = [line(LEFT, y(s.value), PANEL, y(s.value), class_) for s in curve.spots]
+        return join(*drawn, *_owners(curve, y))
     if len(curve.spots) < 2:
         return Safe("")
     points = [(x(s.bpp), y(s.value)) for s in curve.spots if s.bpp is not None]
     return path(points, f"line {_colour(curve)}")
+
+
+def _owners(curve: Curve, y: Scale) -> Iterator[Safe]:
+    """Names on lines of the original anchor where bundles have networks of their own."""
+    end = PANEL - 12
+    for spot in curve.spots if len(curve.spots) > 1 else ():
+        said = clip(spot.label, PANEL / (len(curve.spots) + 1))
+        long = len(said) * LETTER
+        # Side by side, as the lines may lie close; each interrupts its own.
+        yield rect(end - long - 3, y(spot.value) - 6, long + 6, 12, "paper")
+        yield label(end - long / 2, y(spot.value) + 4, said, "middle", "tick")
+        end -= long + 12
 
 
 def _mark(curve: Curve, spot: Spot, x: Scale, y: Scale, figure: str) -> Safe:
@@ -169,4 +188,6 @@ def _mark(curve: Curve, spot: Spot, x: Scale, y: Scale, figure: str) -> Safe:
     hint = f"{_said(curve)}, {spot.label}: {rate}{value}"
     if spot.bpp is None:
         return mark(PANEL, y(spot.value), curve.series, 4, f"hollow {_colour(curve)}", hint)
-    return mark(x(spot.bpp), y(spot.value), curve.series, 4.5, f"dot {_colour(curve)}", hint)
+    # Those drawn first are larger, so that marks at one place are all seen.
+    size = max(6.4 - 0.9 * curve.series, 3.6)
+    return mark(x(spot.bpp), y(spot.value), curve.series, size, f"dot {_colour(curve)}", hint)
