@@ -22,13 +22,14 @@ from latentsr.bundle import DEMO
 from latentsr.errors import BackendError, BundleError, ImageError, UsageError
 from latentsr.evaluate import metrics, schema
 from latentsr.evaluate.lines import as_csv
-from latentsr.evaluate.plan import Settings
+from latentsr.evaluate.plan import Settings, make_plans
 from latentsr.evaluate.protocol import run_evaluation
 from latentsr.evaluate.reduction import REDUCTIONS
 from latentsr.evaluate.result import spread
 from latentsr.image import save_rgb8, to_rgb8
 from latentsr.report.metrics import ms_ssim, psnr, psnr_y, ssim
 
+NAMES = ("bicubic", "latent_x4", "pixel_x4")
 ROUTES = [("bicubic", "decoded"), ("bicubic", "original"), ("latent_x4", None),
           ("pixel_x4", "decoded"), ("pixel_x4", "original")]  # fmt: skip
 
@@ -45,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(folder: Path) -> dict[str, Any]:
-    return run_evaluation(Settings(("demo",), str(folder), threads=1))
+    return run_evaluation(Settings(("demo",), str(folder), NAMES, threads=1))
 
 
 def test_the_result_is_as_specified(result: dict[str, Any], tmp_path: Path) -> None:
@@ -57,12 +58,22 @@ def test_the_result_is_as_specified(result: dict[str, Any], tmp_path: Path) -> N
     assert result["pictures"] == ["a.png", "b.png"] and not result["failures"]
     (bundle,) = result["bundles"]
     assert bundle["scale"] == 4 and not bundle["random_weights"] and "CPU" in bundle["runs_on"]
-    assert bundle["routes"] == ["bicubic", "latent_x4", "pixel_x4"]
+    assert bundle["routes"] == list(NAMES)
+
+
+def test_all_routes_of_the_largest_scale_unless_said() -> None:
+    (plan,) = make_plans(Settings(("demo",), "."))
+    known = json.loads((DEMO / "manifest.json").read_text())["routes"]
+    assert plan.scale == 4 and set(plan.routes) == {
+        name for name, route in known.items() if (route["kind"], route["scale"]) == ("decode", 4)
+    }
+    assert make_plans(Settings(("demo",), ".", ("bicubic",)))[0].routes == ("bicubic",)
 
 
 @pytest.mark.parametrize("name", sorted(REDUCTIONS))
 def test_every_figure_again_by_hand(folder: Path, name: str) -> None:
-    found = run_evaluation(Settings(("demo",), str(folder / "a.png"), reduction=name, threads=1))
+    settings = Settings(("demo",), str(folder / "a.png"), NAMES, reduction=name, threads=1)
+    found = run_evaluation(settings)
     rows = {(row["route"], row["anchor"]): row for row in found["rows"]}
     high = to_rgb8(folder / "a.png")[:168, :200]
     low = REDUCTIONS[name](high, 4)
@@ -181,7 +192,11 @@ def test_several_bundles_and_random_weights(folder: Path, tmp_path: Path) -> Non
         ({"border": -1}, UsageError, "border is out of range"),
         ({"metrics": ("beauty",)}, UsageError, "no such metric: found 'beauty'"),
         ({"backend": "none"}, UsageError, "none"),
-        ({"pictures": "none.png"}, UsageError, "nothing could be evaluated: found picture is miss"),
+        (
+            {"pictures": "none.png"},
+            UsageError,
+            "nothing could be .* among 1, .* picture is missing",
+        ),
     ],
 )
 def test_bad_settings(

@@ -80,6 +80,7 @@ def test_random_weights_are_said_everywhere(folder: Path) -> None:
     done = latentsr("evaluate", "random.lsr", "hr/0.png", "--routes", "latent_x4", "--json",
                     "r.json", "--csv", "r.csv", "--plot", "r.svg", cwd=folder)  # fmt: skip
     assert "random weights" in done.stdout and "mean nothing" in done.stdout
+    assert "±" not in done.stdout  # one picture has no deviation
     assert read_result(folder / "r.json")["bundles"][0]["random_weights"] is True
     with (folder / "r.csv").open() as file:
         assert [line["random_weights"] for line in csv.DictReader(file)] == ["True"]

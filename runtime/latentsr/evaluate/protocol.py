@@ -64,9 +64,10 @@ def run_evaluation(
                 _add(found, chains, name, path)
             found.bundles.append(_describe(codec, plan))
     if not found.rows:
+        first = found.failures[0]
         raise UsageError(
-            f"nothing could be evaluated: found {found.failures[0]['error']}"
-            f" ({found.failures[0]['picture']}), expected at least one good picture; check them"
+            f"nothing could be evaluated: found no good picture among {len(names)}, expected at "
+            f"least one; the first, {first['picture']}: {first['error']}"
         )
     return result.assemble(settings, found, names, further)
 

@@ -25,6 +25,8 @@ def print_result(result: dict[str, Any], console: Console) -> None:
         if summary:
             _print_bundle(bundle, summary, shown, console)
     console.print(Text(f"protocol: {'; '.join(protocol_words(shown))}", style="dim"))
+    for metric in shown["settings"]["metrics"]:
+        console.print(Text(f"{metric['name']}: {metric['about']}", style="dim"))
     for caution in cautions(shown):
         console.print(Text(f"caution: {caution}", style="yellow"))
 
@@ -94,4 +96,6 @@ def _print_bundle(
 
 def _spread(value: dict[str, float | None], decimals: int) -> str:
     mean, std = value["mean"], value["std"]
-    return MISSING if mean is None else f"{fixed(mean, decimals)} ± {fixed(std, decimals)}"
+    if mean is None or value["count"] == 1:  # one picture has no deviation
+        return fixed(mean, decimals)
+    return f"{fixed(mean, decimals)} ± {fixed(std, decimals)}"
