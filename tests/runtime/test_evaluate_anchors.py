@@ -82,14 +82,14 @@ def test_what_is_no_anchor(codec: Codec, stream: bytes) -> None:
     assert tail_of(codec, stream, [*Y, SYNTHESIS, CROP, *hr]) is None
 
 
-def test_a_route_that_needs_more_than_the_picture_is_no_anchor(codec: Codec, stream: bytes) -> None:
+def test_the_tail_begins_where_nothing_else_is_needed(codec: Codec, stream: bytes) -> None:
     later = [{"op": "graph", "graph": "latent_sr", "in": ["y_hat"], "out": ["other"]}, ENLARGE,
              {"op": "picture", "in": "hr", "out": "picture"}]  # fmt: skip
     # After the crop both x_hat and y_hat are wanted; only after the latent network x_hat alone.
     tail = tail_of(codec, stream, [*Y, SYNTHESIS, CROP, *later])
     assert tail is not None and len(tail.route.steps) == 2
-    # Here a chunk of the stream is still to be decoded after it.
-    late = [Y[2], *later[1:]]
+    # Here x_hat is all that is wanted, but a chunk of the stream is still to be decoded.
+    late = [Y[0], *later[1:]]
     tail = tail_of(codec, stream, [*Y, SYNTHESIS, CROP, *late])
     assert tail is not None and [s["op"] for s in tail.route.steps] == ["graph", "picture"]
 
