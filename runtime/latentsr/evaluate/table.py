@@ -76,9 +76,12 @@ def _print_bundle(
     console.print(Text(head, style="bold"))
     rate = next(one["rate"] for one in summary if one["rate"])
     console.print(
-        f"{_spread(rate['bpp_hr'], 4)} bpp of HR, {_spread(rate['bpp_lr'], 3)} of LR; "
-        f"{_spread(rate['bytes'], 0)} bytes; raw picture over stream: "
-        f"{_spread(rate['ratio_hr'], 0)} HR, {_spread(rate['ratio_lr'], 1)} LR"
+        f"rate: {_spread(rate['bpp_hr'], 4)} bpp of HR, {_spread(rate['bpp_lr'], 3)} of LR, "
+        f"{_spread(rate['bytes'], 0)} bytes"
+    )
+    console.print(
+        f"raw 8-bit picture over stream: {_spread(rate['ratio_hr'], 1)} HR, "
+        f"{_spread(rate['ratio_lr'], 1)} LR"
     )
     further = [metric["name"] for metric in result["settings"]["metrics"]]
     names = [*BUILT_IN, *further]
