@@ -17,6 +17,8 @@ import latentsr  # noqa: E402
 from command_line import latentsr as command  # noqa: E402
 from latentsr.bundle import DEMO, Bundle  # noqa: E402
 from latentsr.errors import CheckpointError, ExportError, UsageError  # noqa: E402
+from latentsr.evaluate.plan import Settings  # noqa: E402
+from latentsr.evaluate.protocol import run_evaluation  # noqa: E402
 from latentsr.report.metrics import psnr  # noqa: E402
 from latentsr_export import cli  # noqa: E402
 from latentsr_export.assemble import Writing  # noqa: E402
@@ -369,3 +371,22 @@ def test_the_resampler_s_reduction_is_eight_bits(tmp_path: Path, small_picture: 
         torch.save(Resampler(2, 4).state_dict(), tmp_path / "two.pth")
         given = {"resampler": tmp_path / "two.pth"}
         export_preset("tun-car-lee-edsr", tmp_path / "u.lsr", given, True, SMALL)
+
+
+def test_evaluating_with_the_bundle_s_own_reduction(tmp_path: Path, small_picture: Path) -> None:
+    path = tmp_path / "t.lsr"
+    export_preset("tun-car-lee-edsr", path, None, True, SMALL, how=Writing([small_picture]))
+    Image.fromarray(high(100, 75)).save(tmp_path / "hr.png")  # neither a multiple of 8
+    given = str(tmp_path / "hr.png")
+    found = run_evaluation(
+        Settings((str(path),), given, ("pixel_x4",), reduction="bundle", threads=1)
+    )
+    (row,) = (row for row in found["rows"] if row["anchor"] == "decoded")
+    assert (row["width"], row["height"], row["lr_width"], row["lr_height"]) == (72, 100, 18, 25)
+    with latentsr.load(path, threads=1) as codec:
+        original = high(100, 75)[:, :72]
+        low = codec.run_encode(original, "encode_hr", True).values["picture"][:25, :18]
+        made = codec.decode(codec.encode(low), "pixel_x4")
+    assert row["figures"]["psnr"] == psnr(made, original)
+    with pytest.raises(UsageError, match="found 'encode_hr'"):
+        run_evaluation(Settings(("demo",), given, reduction="bundle"))

@@ -21,7 +21,10 @@ def evaluate(
         int | None, typer.Option(min=2, max=64, help="Of the routes; default: the largest.")
     ] = None,
     reduction: Annotated[
-        str, typer.Option(help="Bicubic HR to LR: matlab, as in the papers, or pillow.")
+        str,
+        typer.Option(
+            help="HR to LR: bicubic as matlab (the papers) or pillow; bundle: by its encode_hr."
+        ),
     ] = "matlab",
     border: Annotated[
         int, typer.Option(min=0, help="Pixels left out at every side before metrics.")

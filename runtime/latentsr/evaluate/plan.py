@@ -9,7 +9,7 @@ from pathlib import Path
 from latentsr.backends import get_backend
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
-from latentsr.evaluate.reduction import REDUCTIONS
+from latentsr.evaluate.reduction import OWN_REDUCTION, OWN_ROUTE, REDUCTIONS
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Settings:
     """What to evaluate, and how.
 
     bundles: folders, or demo. pictures: a folder, file or glob of HR originals. routes: empty for
-    all that enlarge by the scale. scale: None for each bundle's largest. border: rows and columns
+    all that enlarge by the scale. scale: None for each bundle's largest. reduction: a filter, or
+    ``bundle`` for its own `encode_hr`. border: rows and columns
     left out at every side before metrics. metrics: further ones. The rest as in `load`.
     """
 
@@ -60,10 +61,10 @@ def picture_names(files: Sequence[Path]) -> list[str]:
 
 
 def _check(settings: Settings) -> None:
-    if settings.reduction not in REDUCTIONS:
+    if settings.reduction not in (*REDUCTIONS, OWN_REDUCTION):
         raise UsageError(
             f"no such reduction: found {settings.reduction!r}, expected one of "
-            f"{', '.join(REDUCTIONS)}; choose one of these"
+            f"{', '.join((*REDUCTIONS, OWN_REDUCTION))}; choose one of these"
         )
     if settings.border < 0:
         raise UsageError(f"border is out of range: found {settings.border}, expected 0 or more")
@@ -93,4 +94,6 @@ def _plan(path: str, label: str, settings: Settings) -> Plan:
             f"bundle {label} has routes of another scale: found {scales or 'none'}, expected a "
             f"scale of {wanted}; choose --routes and --scale that fit"
         )
+    if settings.reduction == OWN_REDUCTION:
+        bundle.route(OWN_ROUTE, "encode")
     return Plan(path, label, scale, chosen)

@@ -1,8 +1,9 @@
 """The papers' protocol: HR → LR → stream → each route's picture, compared with HR.
 
-Each HR picture is cut to a multiple of the scale, reduced by it, and coded; every route decodes
-the same stream. Routes that go through the LR picture are run on the uncompressed one as well:
-see `latentsr.evaluate.anchors`. Rates are those of whole streams, header and checksums included.
+Each HR picture is cut to a multiple of the scale, reduced by it, by a filter or as the bundle
+itself does, and coded; every route decodes the same stream. Routes that go through the LR picture
+are run on the uncompressed one as well: see `latentsr.evaluate.anchors`. Rates are those of whole
+streams, header and checksums included.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from latentsr.evaluate.anchors import DECODED, ORIGINAL, Tail, find_tail, upscal
 from latentsr.evaluate.curves import same_protocol
 from latentsr.evaluate.metrics import Metric, compare, find_metrics
 from latentsr.evaluate.plan import Plan, Settings, make_plans, picture_names
-from latentsr.evaluate.reduction import REDUCTIONS
+from latentsr.evaluate.reduction import OWN_REDUCTION, OWN_ROUTE, REDUCTIONS
 from latentsr.files import PICTURES, expand
 from latentsr.image import Picture, to_rgb8
 
@@ -96,7 +97,7 @@ class _Chains:
     def rows(self, picture: Picture) -> list[dict[str, Any]]:
         """A row for each route and anchor, of an HR picture of any size."""
         high = crop_to_scale(picture, self.plan.scale)
-        low = REDUCTIONS[self.settings.reduction](high, self.plan.scale)
+        low = self._reduced(high)
         stream = self.codec.encode(low)
         size = {"width": high.shape[1], "height": high.shape[0],
                 "lr_width": low.shape[1], "lr_height": low.shape[0]}  # fmt: skip
@@ -109,6 +110,15 @@ class _Chains:
             for route in self.plan.routes
             for anchor, made in self._pictures(route, stream, low)
         ]  # fmt: skip
+
+    def _reduced(self, high: Picture) -> Picture:
+        """The LR picture, by a filter or by what the bundle has for it."""
+        scale, kind = self.plan.scale, self.settings.reduction
+        if kind != OWN_REDUCTION:
+            return REDUCTIONS[kind](high, scale)
+        low: Picture = self.codec.run_encode(high, OWN_ROUTE, True).values["picture"]
+        # A bundle may fill sides up, to the right and below, before it reduces.
+        return np.ascontiguousarray(low[: high.shape[0] // scale, : high.shape[1] // scale])
 
     def _pictures(
         self, route: str, stream: bytes, low: Picture

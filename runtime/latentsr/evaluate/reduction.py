@@ -57,6 +57,8 @@ def reduce_pillow(picture: Picture, scale: int) -> Picture:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
+# Not a filter: the bundle's own route from the HR picture, a learned resampler, say.
+OWN_REDUCTION, OWN_ROUTE = "bundle", "encode_hr"
 REDUCTIONS: dict[str, Callable[[Picture, int], Picture]] = {
     "matlab": reduce_matlab,
     "pillow": reduce_pillow,

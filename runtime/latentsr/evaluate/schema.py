@@ -39,7 +39,7 @@ from typing import Any
 from latentsr.errors import UsageError
 from latentsr.evaluate.anchors import DECODED, ORIGINAL
 from latentsr.evaluate.metrics import BUILT_IN
-from latentsr.evaluate.reduction import REDUCTIONS
+from latentsr.evaluate.reduction import OWN_REDUCTION, REDUCTIONS
 from latentsr.report.form import Flag, Form, Items, Named, Number, Record, Text, misfit
 
 SCHEMA = "latentsr-evaluation"
@@ -105,8 +105,9 @@ def check(value: object, where: str) -> None:
         raise _fault(f"{where}.schema_version", f"1..{SCHEMA_VERSION}; update latentsr")
     if fault := misfit(value, RESULT, where):
         raise _fault(*fault)
-    if value["settings"]["reduction"] not in REDUCTIONS:
-        raise _fault(f"{where}.settings.reduction", f"one of {', '.join(REDUCTIONS)}")
+    known = (*REDUCTIONS, OWN_REDUCTION)
+    if value["settings"]["reduction"] not in known:
+        raise _fault(f"{where}.settings.reduction", f"one of {', '.join(known)}")
     labels = {bundle["label"]: bundle["routes"] for bundle in value["bundles"]}
     if len(labels) != len(value["bundles"]):
         raise _fault(f"{where}.bundles", "labels all different")
