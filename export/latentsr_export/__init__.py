@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentsr_export.exporter import export
+    from latentsr_export.fp16.variants import add_fp16
 
-__all__ = ["export"]
+__all__ = ["add_fp16", "export"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from latentsr_export.exporter import export
 
         return export
+    if name == "add_fp16":
+        from latentsr_export.fp16.variants import add_fp16
+
+        return add_fp16
     raise AttributeError(f"module 'latentsr_export' has no attribute {name!r}")

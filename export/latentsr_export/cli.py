@@ -34,6 +34,9 @@ def export(
     skip_scale: Annotated[
         float, typer.Option(help="Symbols of scales up to this become 0 and are not coded.")
     ] = 0.0,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Add FP16 variants of the graphs, for GPUs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
@@ -51,8 +54,9 @@ def export(
         print(text, file=sys.stderr, flush=True)
 
     bundle = export_bundle(
-        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, exact, skip_scale, progress
-    )
+        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, exact, skip_scale, progress,
+        fp16=fp16,
+    )  # fmt: skip
     size = sum(file.size for file in bundle.manifest.files.values())
     if as_json:
         graphs = {n: dict(g.parity) for n, g in bundle.manifest.graphs.items()}

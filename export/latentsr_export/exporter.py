@@ -22,6 +22,7 @@ from latentsr_export.checkpoint import load_state, source_hash
 from latentsr_export.exact_context import add_exact_context
 from latentsr_export.exact_parts import add_exact
 from latentsr_export.exact_passes import add_exact_passes
+from latentsr_export.fp16.variants import write_with_fp16
 from latentsr_export.neighbour_statistics import add_neighbours
 from latentsr_export.networks.factorized import with_table_buffers
 from latentsr_export.pack import check_target, write_bundle
@@ -51,6 +52,7 @@ def export(
     skip_scale: float = 0.0,
     progress: Progress = lambda text: None,
     random_weights: bool = False,
+    fp16: bool = False,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
 
@@ -60,7 +62,8 @@ def export(
     as FP16 (computed in FP32). exact: add integer-valued twins of the entropy-parameter graphs,
     calibrated on the pictures. skip_scale: symbols of scales up to this become 0 and are not
     coded (0: all are coded). progress: called with a line per step. random_weights: say in the
-    manifest that the weights were not trained, which every report then repeats.
+    manifest that the weights were not trained, which every report then repeats. fp16: add FP16
+    variants of the graphs, calibrated on the pictures; see `fp16.variants`.
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
     output = Path(output)
@@ -98,6 +101,8 @@ def export(
     manifest["random_weights"] = random_weights
     manifest["source"] = _sources(codec=checkpoint, latent_sr=latent_sr, pixel_sr=pixel_sr)
     progress("writing the bundle")
+    if fp16:
+        return write_with_fp16(output, manifest, graphs, parts.tensors, shown, progress)
     return write_bundle(output, manifest, graphs, parts.tensors)
 
 

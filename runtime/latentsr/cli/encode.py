@@ -14,6 +14,8 @@ from latentsr.cli.options import (
     FormatOption,
     JsonOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     ThreadsOption,
 )
 
@@ -25,6 +27,7 @@ def encode(
     file_format: FormatOption = FileFormat.latentsr,
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
     """Compress pictures to streams (.lss), or to files of CompressAI's example (.bin)."""
@@ -37,7 +40,7 @@ def encode(
     files = expand(inputs, PICTURES)
     foreign = file_format is FileFormat.compressai
     targets = name_outputs(files, output, ".bin" if foreign else ".lss")
-    with load(bundle, backend=backend, threads=threads) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
 
         def job(source: Path, target: Path) -> dict[str, Any]:
             data = codec.encode(source, exact=not foreign, centred=foreign)

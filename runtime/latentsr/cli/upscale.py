@@ -13,6 +13,8 @@ from latentsr.cli.options import (
     FormatOption,
     JsonOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     ThreadsOption,
 )
 
@@ -25,13 +27,14 @@ def upscale(
     route: Annotated[str, typer.Option(help="Route, as `latentsr inspect` lists.")] = "latent_x4",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain."""
     from latentsr.cli.decode import decode_files
     from latentsr.codec import load
 
-    with load(bundle, backend=backend, threads=threads) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
             inputs, output, f"_{route}.png", as_json, file_format, codec,
