@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -107,14 +108,16 @@ def _node_macs(
 
 
 def describe(data: bytes) -> dict[str, object]:
-    """Opset, node count by kind and parameter count of an ONNX file."""
+    """Opset, node count by kind, parameter count and bytes of parameters of an ONNX file."""
     model = onnx.load_from_string(data)
     kinds: dict[str, int] = {}
     for node in model.graph.node:
         kinds[node.op_type] = kinds.get(node.op_type, 0) + 1
     sizes = [_size(tensor) for tensor in model.graph.initializer]
+    widths = [2 if t.data_type == onnx.TensorProto.FLOAT16 else 4 for t in model.graph.initializer]
     return {"opset": model.opset_import[0].version, "nodes": dict(sorted(kinds.items())),
-            "parameters": sum(sizes)}  # fmt: skip
+            "parameters": sum(sizes),
+            "weights_bytes": sum(map(operator.mul, sizes, widths))}  # fmt: skip
 
 
 def _size(tensor: onnx.TensorProto) -> int:

@@ -19,19 +19,20 @@ def precision_tables(bundle: Bundle) -> list[Table]:
     from rich import box
     from rich.table import Table
 
-    nodes = Table("graph", "precision", "FP16", "FP32", "casts", "weights", "PSNR to FP32 dB",
+    nodes = Table("graph", "precision", "FP16", "FP32", "casts", "weight bytes", "PSNR to FP32 dB",
                   "rescaled", box=box.SIMPLE, title="nodes by precision")  # fmt: skip
     islands = Table("graph", "node", "kept in FP32 because", box=box.SIMPLE)
     for name, graph in manifest.graphs.items():
         raw = manifest.raw["graphs"][name]
-        plain = str(sum(_object(raw, "nodes").values()) if not graph.variants else "")
-        size = manifest.files[graph.file].size
-        nodes.add_row(name, graph.precision, "", plain, "", f"{size:,} (file)", "", "")
+        counted = [n for n in _object(raw, "nodes").values() if isinstance(n, int)]
+        size = _bytes(raw.get("weights_bytes"))
+        nodes.add_row(name, graph.precision, "", str(sum(counted)), "", size, "", "")
         for precision in graph.variants:
             facts = raw["variants"][precision]
             nodes.add_row("", precision, *_cells(facts))
             for island in _objects(facts, "islands"):
-                for node in island.get("nodes", []):
+                named = island.get("nodes")
+                for node in named if isinstance(named, list) else []:
                     islands.add_row(name, str(node), str(island.get("reason")))
     made = [nodes, islands] if islands.row_count else [nodes]
     return [*made, _gate(_object(_object(manifest.raw, "fp16"), "routes"))]
@@ -40,26 +41,31 @@ def precision_tables(bundle: Bundle) -> list[Table]:
 def _cells(facts: Mapping[str, Any]) -> tuple[str, ...]:
     counts = _object(facts, "nodes")
     ports = _object(_object(facts, "parity"), "fp32").values()
-    worst = min((port["psnr_db"] for port in ports), default=None)
+    decibels = [_object({"": port}, "").get("psnr_db") for port in ports]
+    found = [value for value in decibels if isinstance(value, (int, float))]
     layers = [layer for layer in _objects(facts, "gdn") if layer.get("choice") == "rescaled"]
-    bytes_ = facts.get("weights_bytes")
     return (
         *(str(counts.get(key, "")) for key in ("fp16", "fp32", "cast")),
-        f"{bytes_:,}" if isinstance(bytes_, int) else "",
-        "" if worst is None else f"{worst:.1f}",
+        _bytes(facts.get("weights_bytes")),
+        f"{min(found):.1f}" if found else "",
         f"{len(layers)} GDN" if layers else "",
     )
+
+
+def _bytes(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else ""
 
 
 def _gate(routes: Mapping[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table("route", "PSNR FP32", "PSNR FP16", "change dB", "bytes %", box=box.SIMPLE,
+    table = Table("route", "PSNR FP32", "PSNR FP16", "change dB", "worst dB", "bytes %", box=box.SIMPLE,
                   title="whole routes on the calibration pictures")  # fmt: skip
-    for name, row in routes.items():
-        keys = ("psnr_fp32", "psnr_fp16", "change_db", "bytes_percent")
-        table.add_row(name, *(str(row.get(key)) for key in keys))
+    for name in routes:
+        keys = ("psnr_fp32", "psnr_fp16", "change_db", "worst_db", "bytes_percent")
+        facts = _object(routes, name)
+        table.add_row(name, *(str(facts.get(key, "")) for key in keys))
     return table
 
 

@@ -1,0 +1,165 @@
+"""FP16 variants of whole bundles: every family, exact graphs untouched, the gate, black pictures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the exporter needs torch")
+pytest.importorskip("compressai.models", reason="the exporter needs compressai")
+
+import half_cases as cases  # noqa: E402
+import latentsr  # noqa: E402
+from codec_cases import NETWORKS, exported, made  # noqa: E402
+from latentsr.bundle import Bundle  # noqa: E402
+from latentsr.errors import BundleError, ExportError  # noqa: E402
+from latentsr.pipeline.image_steps import picture as picture_step  # noqa: E402
+from latentsr.report.metrics import psnr  # noqa: E402
+from latentsr_export.fp16 import gate, variants  # noqa: E402
+from latentsr_export.fp16.emulation import emulated  # noqa: E402
+
+
+@pytest.fixture(scope="module", params=list(NETWORKS))
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray
+) -> tuple[Bundle, Bundle]:
+    """A family's bundle without and with FP16 variants."""
+    folder = tmp_path_factory.mktemp("fp16")
+    plain = exported(folder / "plain.lsr", made(request.param), picture)
+    return plain, variants.add_fp16(plain, folder / "half.lsr", [picture])
+
+
+def test_every_computing_graph_has_a_variant_but_those_that_decide_scales(
+    pair: tuple[Bundle, Bundle],
+) -> None:
+    plain, half = pair
+    exact = plain.manifest.exact
+    assert exact and set(exact) == set(plain.manifest.entropy_graphs) or not exact
+    for name, graph in half.manifest.graphs.items():
+        decides = name in {*plain.manifest.entropy_graphs, *exact, *exact.values()}
+        assert bool(graph.variants) == (not decides and name not in ("split", "join")), name
+        assert half.graph(name) == plain.graph(name) == half.graph(name, "fp32")
+        assert (half.graph(name, "fp16") == plain.graph(name)) == (not graph.variants)
+    assert half.fingerprint == plain.fingerprint
+
+
+def test_what_the_manifest_says(pair: tuple[Bundle, Bundle]) -> None:
+    raw = pair[1].manifest.raw
+    for name, graph in raw["graphs"].items():
+        for facts in graph.get("variants", {}).values():
+            assert facts["ports"] == "fp32" and facts["nodes"]["fp16"] > 0, name
+            assert 2 * facts["weights_bytes"] <= graph["weights_bytes"] * 1.02 + 64
+            assert set(facts["parity"]["fp32"]) == set(graph["outputs"])
+            for entry in facts["parity"]["fp32"].values():
+                assert entry["psnr_db"] > 50
+    for row in raw["fp16"]["routes"].values():
+        assert row["worst_db"] >= -gate.GATE_DB
+
+
+def test_streams_decode_in_either_precision(
+    pair: tuple[Bundle, Bundle], picture: np.ndarray
+) -> None:
+    """The symbols do not depend on the precision: the symbol CRC would tell."""
+    full, half = (latentsr.load(pair[1].path, threads=1, precision=p) for p in ("fp32", "fp16"))
+    for coder in (full, half):
+        stream = coder.encode(picture)
+        pictures = [codec.decode(stream) for codec in (full, half)]
+        assert psnr(*pictures) > 45
+
+
+def test_the_same_bytes_every_time(
+    pair: tuple[Bundle, Bundle], picture: np.ndarray, tmp_path: Path
+) -> None:
+    again = variants.add_fp16(pair[0], tmp_path / "half.lsr", [picture])
+    manifests = [(bundle.path / "manifest.json").read_bytes() for bundle in (pair[1], again)]
+    assert manifests[0] == manifests[1]
+
+
+def loud(gain: float) -> Any:
+    """A codec whose first layers are `gain` times as loud: GDN's x·x leaves FP16's range."""
+    network = made("bmshj2018-hyperprior")
+    with torch.no_grad():
+        for layer in (network.g_a[0], network.g_s[0]):
+            layer.weight.mul_(gain)
+            layer.bias.mul_(gain)
+        # Behind x · root everything is gain² times as large.
+        network.g_s[2].weight.mul_(gain**-2)
+    return network
+
+
+def test_black_pictures(picture: np.ndarray, tmp_path: Path) -> None:
+    plain = exported(tmp_path / "plain.lsr", loud(3e4), picture)
+    half = variants.add_fp16(plain, tmp_path / "half.lsr", [picture])
+    layers = [layer["choice"] for name in ("analysis", "synthesis")
+              for layer in half.manifest.raw["graphs"][name]["variants"]["fp16"]["gdn"]]  # fmt: skip
+    assert layers.count("rescaled") >= 2
+    codec = latentsr.load(plain.path, threads=1)
+    given = gate.cases(codec, [picture])
+    samples, _ = gate.record(codec, given)
+    full = codec.engine("synthesis").run(samples["synthesis"][0])["x_hat"]
+    assert np.isfinite(full).all() and full.std() > 1e-3
+    ours = cases.run(emulated(half.graph("synthesis", "fp16")), samples["synthesis"][0])["x_hat"]
+    assert np.abs(ours - full).max() < 4e-3 * np.abs(full).max()
+    naive = cases.naive_result(plain.graph("synthesis"), samples["synthesis"][0])["x_hat"]
+    assert np.isnan(naive).any()
+    with pytest.raises(BundleError, match="samples that are not finite"):
+        picture_step(naive, None, {})
+    # The analysis divides by its norm: there an infinity becomes 0, and nothing is left to code.
+    latent = codec.engine("analysis").run(samples["analysis"][0])["y"]
+    quiet = cases.naive_result(plain.graph("analysis"), samples["analysis"][0])["y"]
+    assert np.isfinite(quiet).all() and np.abs(quiet - latent).max() > 0.5 * np.abs(latent).max()
+
+
+def test_the_exporter_writes_them(picture: np.ndarray, tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    network, _ = cases.NETWORKS["edsr"]
+    torch.save(network().state_dict(), tmp_path / "sr.pth")
+    bundle = exported(
+        tmp_path / "a.lsr", made("bmshj2018-factorized"), picture, fp16=True,
+        pixel_sr=tmp_path / "sr.pth", half_weights=True,
+    )  # fmt: skip
+    assert [n for n, g in bundle.manifest.graphs.items() if g.variants] == [
+        "analysis", "synthesis", "pixel_sr"
+    ]  # fmt: skip
+    assert set(bundle.manifest.raw["fp16"]["routes"]) == {"lr", "bicubic", "pixel_x4"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.lsr", "a.png", "a.pth", "sr.pth"
+    ]  # fmt: skip
+
+
+def test_a_loss_beyond_the_gate_fails_and_names_the_node(
+    picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants, "GATE_DB", -100.0)
+    with pytest.raises(ExportError, match=r"route lr loses quality.*graph synthesis node /\S+ \("):
+        exported(tmp_path / "a.lsr", made("bmshj2018-factorized"), picture, fp16=True)
+    assert not (tmp_path / "a.lsr").exists()
+
+
+def test_half_ports(picture: np.ndarray, tmp_path: Path) -> None:
+    plain = exported(tmp_path / "plain.lsr", made("bmshj2018-hyperprior"), picture)
+    half = variants.add_fp16(plain, tmp_path / "half.lsr", [picture], ports="fp16")
+    assert half.manifest.graphs["synthesis"].variants["fp16"].ports == "fp16"
+    full, fast = (latentsr.load(half.path, threads=1, precision=p) for p in ("fp32", "fp16"))
+    stream = full.encode(picture)
+    assert psnr(full.decode(stream), fast.decode(stream)) > 45
+
+
+def test_variants_of_an_exact_graph_are_refused(
+    pair: tuple[Bundle, Bundle], tmp_path: Path
+) -> None:
+    if not pair[1].manifest.exact:
+        pytest.skip("a family without entropy parameters")
+    spoiled = Path(shutil.copytree(pair[1].path, tmp_path / "a.lsr"))
+    raw = json.loads((spoiled / "manifest.json").read_text())
+    for name in (*raw["entropy"]["exact"].values(), *raw["entropy"]["graphs"]):
+        graphs = json.loads(json.dumps(raw["graphs"]))
+        graphs[name]["variants"] = graphs["synthesis"]["variants"]
+        (spoiled / "manifest.json").write_text(json.dumps({**raw, "graphs": graphs}))
+        with pytest.raises(BundleError, match="none, as it decides scales"):
+            Bundle(spoiled)
