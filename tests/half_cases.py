@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from latentsr.backends import get_backend
-from latentsr.backends.base import EngineOptions
+from latentsr.backends.base import Engine, EngineOptions
 from latentsr_export.fp16.emulation import emulated
 from latentsr_export.fp16.flow import finish, read_flow
 from latentsr_export.fp16.halves import Typed
@@ -86,9 +86,14 @@ def model(
     return bytes(made.SerializeToString())
 
 
+def engine(data: bytes) -> Engine:
+    """A graph in ONNX Runtime."""
+    return get_backend("ort").load(data, "made", EngineOptions(threads=1))
+
+
 def run(data: bytes, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs of a graph in ONNX Runtime."""
-    return get_backend("ort").load(data, "made", EngineOptions(threads=1)).run(sample)
+    return engine(data).run(sample)
 
 
 def tidy(data: bytes) -> bytes:

@@ -18,7 +18,8 @@
 
 `variants` is there where a graph has been written in another precision, too: {"fp16": {file,
 ports: "fp32" | "fp16", the type of its inputs and outputs, nodes, islands, parity, ...}}. Graphs
-that decide scales have none. `macs_per_position` are multiply-accumulates for each position (row, column) of the first input.
+that decide scales have none. `macs_per_position` are multiply-accumulates for each position
+(row, column) of the first input.
 `stride` is one number, or two: along the height and along the width. `tables` is how the names of
 a gaussian chunk's tensors begin, the chunk's own name when absent; chunks may share them. `skip`
 (0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest

@@ -114,7 +114,7 @@ def test_the_precision_that_is_asked_for(bundle: Path, picture: np.ndarray) -> N
 def test_precisions_that_are_not_there(bundle: Path) -> None:
     with pytest.raises(UsageError, match="no such precision: found 'fp8', expected one of fp32"):
         latentsr.load(bundle, precision="fp8")
-    with pytest.raises(UsageError, match="demo has no graphs in fp16.*export it with --fp16"):
+    with pytest.raises(UsageError, match=r"demo has no graphs in fp16.*export it with --fp16"):
         latentsr.load("demo", precision="fp16")
 
 
@@ -145,8 +145,14 @@ def test_inspect(bundle: Path) -> None:
     assert "nodes by precision" not in command("inspect", "demo")
 
 
-@pytest.mark.parametrize("facts", [{}, {"nodes": 3, "islands": [1, {"nodes": 2}], "gdn": "x"},
-                                   {"parity": {"fp32": {"x_hat": 1}}, "weights_bytes": "x"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"nodes": 3, "islands": [1, {"nodes": 2}], "gdn": "x"},
+        {"parity": {"fp32": {"x_hat": 1}}, "weights_bytes": "x"},
+    ],
+)
 def test_inspect_survives_facts_of_any_kind(bundle: Path, facts: dict[str, Any]) -> None:
     path = bundle / "manifest.json"
     raw = json.loads(path.read_text())

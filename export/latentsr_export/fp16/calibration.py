@@ -44,9 +44,7 @@ def ranges(data: bytes, tensors: Sequence[str], samples: Sequence[Sample]) -> di
     model = onnx.load_from_string(data)
     for tensor in tensors:
         _measure(model.graph, tensor)
-    engine = get_backend("ort").load(
-        model.SerializeToString(), model.graph.name, EngineOptions()
-    )
+    engine = get_backend("ort").load(model.SerializeToString(), model.graph.name, EngineOptions())
     runs = [engine.run(sample) for sample in samples]
     return {tensor: _over(runs, tensor) for tensor in tensors}
 

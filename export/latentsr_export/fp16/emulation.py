@@ -15,10 +15,11 @@ from latentsr_export.fp16.flow import cast, cast_type, finish
 
 _FULL, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 # Their results are among their inputs, rounded already.
-_MOVES = frozenset(
-    "Identity Relu Abs Neg DepthToSpace SpaceToDepth Reshape Transpose Slice Split Concat Squeeze "
-    "Unsqueeze Flatten Expand Tile Gather Pad MaxPool Max Min Clip".split()
-)
+_MOVES = {
+    "Identity", "Relu", "Abs", "Neg", "DepthToSpace", "SpaceToDepth", "Reshape", "Transpose",
+    "Slice", "Split", "Concat", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Tile", "Gather",
+    "Pad", "MaxPool", "Max", "Min", "Clip",
+}  # fmt: skip
 
 
 def emulated(data: bytes) -> bytes:

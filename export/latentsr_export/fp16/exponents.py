@@ -26,11 +26,12 @@ SAFETY = 8.0
 TINY = 2.0**-12
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-SAME = frozenset(
-    "Add Sub Sum Relu LeakyRelu PRelu Identity Neg Abs DepthToSpace SpaceToDepth Reshape Transpose "
-    "Slice Split Concat Squeeze Unsqueeze Flatten Expand Tile Gather Pad MaxPool AveragePool "
-    "GlobalAveragePool ReduceMean Resize Upsample Max Min".split()
-)
+SAME = {
+    "Add", "Sub", "Sum", "Relu", "LeakyRelu", "PRelu", "Identity", "Neg", "Abs", "DepthToSpace",
+    "SpaceToDepth", "Reshape", "Transpose", "Slice", "Split", "Concat", "Squeeze", "Unsqueeze",
+    "Flatten", "Expand", "Tile", "Gather", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool",
+    "ReduceMean", "Resize", "Upsample", "Max", "Min",
+}  # fmt: skip
 BOUNDED = ("Sigmoid", "HardSigmoid", "Softmax", "Tanh")
 
 

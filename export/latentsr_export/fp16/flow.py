@@ -138,11 +138,17 @@ def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     if any(t.data_location != TensorProto.DEFAULT for t in graph.initializer):
         raise ExportError(f"graph {graph.name} has values in other files: expected them inside")
     found = {t.name: np.array(numpy_helper.to_array(t)) for t in graph.initializer}
-    kept = []
+    kept: list[onnx.NodeProto] = []
+    alias: dict[str, str] = {}
+    outputs = {value.name for value in graph.output}
     for node in graph.node:
+        for slot, name in enumerate(node.input):
+            node.input[slot] = alias.get(name, name)
         value = _made_constant(node, found)
-        if value is None or any(value_info.name == node.output[0] for value_info in graph.output):
+        if value is None or node.output[0] in outputs:
             kept.append(node)
+        elif node.op_type == "Identity":
+            alias[node.output[0]] = node.input[0]
         else:
             found[node.output[0]] = value
     del graph.node[:]

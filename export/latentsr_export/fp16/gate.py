@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,7 +44,7 @@ class Recorder(Engine):
         digest = hashlib.sha256()
         for name in sorted(inputs):
             digest.update(repr((name, inputs[name].shape)).encode())
-            digest.update(np.ascontiguousarray(inputs[name]))
+            digest.update(inputs[name].tobytes())
         if digest.digest() not in self._seen:
             self._seen.add(digest.digest())
             self.samples.append({name: np.array(value) for name, value in inputs.items()})
@@ -66,8 +67,8 @@ def cases(codec: Codec, pictures: Sequence[np.ndarray]) -> list[Case]:
         reduction = _reduction(codec, encode, pictures[0])
         for decode, route in ((name, route) for name, route in routes if route.kind == "decode"):
             scale = max(1, round(route.scale / reduction))
-            for original in _crops(pictures, route.scale):
-                found.append(Case(encode, decode, _reduced(original, scale), original))
+            for original in crops(pictures, route.scale):
+                found.append(Case(encode, decode, reduced(original, scale), original))
     return found
 
 
@@ -128,6 +129,22 @@ def changes(
     return table
 
 
+def difference(full: Sequence[np.ndarray], half: Sequence[np.ndarray]) -> dict[str, float]:
+    """FP16 values against float32 ones.
+
+    {max_abs, mean_abs, peak, psnr_db}: largest and mean difference, largest magnitude in float32,
+    and the mean squared difference against that magnitude in dB, 999 where there is none.
+    """
+    pairs = zip(full, half, strict=True)
+    errors = np.concatenate([np.abs(a - b).reshape(-1) for a, b in pairs]).astype(np.float64)
+    peak = max(float(np.abs(values).max()) for values in full)
+    square = float(np.mean(errors**2))
+    decibel = 10 * math.log10(peak**2 / square) if square > 0 and peak > 0 else 999.0
+    found = {"max_abs": float(errors.max()), "mean_abs": float(errors.mean()), "peak": peak,
+             "psnr_db": decibel}  # fmt: skip
+    return {key: float(f"{value:.4g}") for key, value in found.items()}
+
+
 def _mean_db(values: Sequence[float]) -> float:
     return float(-10 * np.log10(np.mean(10 ** (-np.array(values) / 10))))
 
@@ -151,8 +168,11 @@ def _reduction(codec: Codec, encode: str, picture: np.ndarray) -> float:
     return crop.shape[1] / stream.width
 
 
-def _crops(pictures: Sequence[np.ndarray], scale: int) -> list[np.ndarray]:
-    """One crop of the first size of every picture, and one of the second of the last."""
+def crops(pictures: Sequence[np.ndarray], scale: int) -> list[np.ndarray]:
+    """One crop of the first of `SIZES` of every picture, and one of the second of the last one.
+
+    The sizes are times scale, or less where a picture is smaller: multiples of the scale.
+    """
     first, second = ((rows * scale, columns * scale) for rows, columns in SIZES)
     found = [_crop(picture[-first[0] :, -first[1] :], scale) for picture in pictures]
     return [*found, _crop(pictures[-1][: second[0], : second[1]], scale)]
@@ -163,7 +183,8 @@ def _crop(picture: np.ndarray, scale: int) -> np.ndarray:
     return np.ascontiguousarray(picture[:height, :width])
 
 
-def _reduced(picture: np.ndarray, scale: int) -> np.ndarray:
+def reduced(picture: np.ndarray, scale: int) -> np.ndarray:
+    """The picture, uint8 (H, W, 3), made smaller by a bicubic filter."""
     if scale == 1:
         return picture
     size = max(picture.shape[1] // scale, 1), max(picture.shape[0] // scale, 1)

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from latentsr_export.fp16.exponents import LARGEST, LINEAR
 from latentsr_export.fp16.flow import READERS, Flow, cast, finish, typed_slots, write_constants
 
-_FULL, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+_FULL, _HALF = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
 _ENDINGS = {_FULL: "_fp32", _HALF: "_fp16"}
 PORTS = {"fp32": _FULL, "fp16": _HALF}
 # Rounding to FP16 is off by 2^-12 of the value or less; more means a subnormal number.

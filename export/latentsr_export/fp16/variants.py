@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,15 @@ from latentsr_export.fp16.calibration import Sample
 from latentsr_export.fp16.convert import Half, convert, worst_node
 from latentsr_export.fp16.exponents import LINEAR, SAFETY
 from latentsr_export.fp16.flow import read_flow
-from latentsr_export.fp16.gate import GATE_DB, Case, cases, changes, record, with_engines
+from latentsr_export.fp16.gate import (
+    GATE_DB,
+    Case,
+    cases,
+    changes,
+    difference,
+    record,
+    with_engines,
+)
 from latentsr_export.pack import check_target, write_bundle
 
 PICTURE = DEMO.parent / "coffee.png"
@@ -60,7 +67,7 @@ def add_fp16(
     table = changes(given, full, _results(codec, halves, given))
     _check_gate(table, halves, samples, bundle.manifest)
     variants = {name: {"file": f"graphs/{name}.fp16.onnx", **half.report,
-                       "parity": {"fp32": parity(codec, name, half, samples[name])}}
+                       "parity": {"fp32": _parity(codec, name, half, samples[name])}}
                 for name, half in halves.items()}  # fmt: skip
     codec.close()
     progress("writing the FP16 graphs")
@@ -110,25 +117,14 @@ def _results(
         raise ExportError(f"a route fails in FP16: {error}") from None
 
 
-def parity(codec: Codec, name: str, half: Half, samples: Sequence[Sample]) -> dict[str, Any]:
-    """For each output of a graph, FP16 against float32 on the samples.
-
-    {max_abs, mean_abs, peak, psnr_db}: largest and mean difference, largest magnitude in float32,
-    and the mean squared difference against that magnitude in dB.
-    """
+def _parity(codec: Codec, name: str, half: Half, samples: Sequence[Sample]) -> dict[str, Any]:
+    """For each output of a graph, FP16 against float32 on the samples."""
     engines = codec.engine(name), _engine(half.emulation, name)
-    table = {}
-    runs = [tuple(engine.run(sample) for engine in engines) for sample in samples]
-    for port in codec.bundle.manifest.graphs[name].outputs:
-        pairs = [(full[port], rounded[port]) for full, rounded in runs]
-        errors = np.concatenate([np.abs(a - b).reshape(-1) for a, b in pairs]).astype(np.float64)
-        peak = max(float(np.abs(a).max()) for a, _ in pairs)
-        square = float(np.mean(errors**2))
-        decibel = 10 * math.log10(peak**2 / square) if square > 0 and peak > 0 else 999.0
-        entry = {"max_abs": float(errors.max()), "mean_abs": float(errors.mean()), "peak": peak,
-                 "psnr_db": decibel}  # fmt: skip
-        table[port] = {key: float(f"{value:.4g}") for key, value in entry.items()}
-    return table
+    full, rounded = ([engine.run(sample) for sample in samples] for engine in engines)
+    return {
+        port: difference([made[port] for made in full], [made[port] for made in rounded])
+        for port in codec.bundle.manifest.graphs[name].outputs
+    }
 
 
 def _check_gate(
@@ -145,7 +141,8 @@ def _check_gate(
             node = worst_node(halves[graph], min(samples[graph], key=_size))
             raise ExportError(
                 f"route {name} loses quality in FP16: found {row['worst_db']:.3f} dB, expected at "
-                f"least -{GATE_DB} dB on every picture; in graph {graph} node {node} adds most, export without fp16"
+                f"least -{GATE_DB} dB on every picture; in graph {graph} node {node} "
+                "adds most, export without fp16"
             )
 
 

@@ -1,4 +1,4 @@
-"""Engines of a wanted precision: which variant of a graph is loaded, and FP16 inputs and outputs."""
+"""Engines of a wanted precision: which variant of a graph is loaded, and its inputs' type."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def check_precision(bundle: Bundle, precision: str) -> None:
     graphs = bundle.manifest.graphs.values()
     if precision != "fp32" and not any(precision in graph.variants for graph in graphs):
         raise UsageError(
-            f"bundle {bundle.manifest.name} has no graphs in {precision}: found fp32 only, expected "
-            f"some; export it with --{precision}, or choose fp32"
+            f"bundle {bundle.manifest.name} has no graphs in {precision}: found fp32 only, "
+            f"expected some; export it with --{precision}, or choose fp32"
         )

@@ -60,8 +60,8 @@ def _gate(routes: Mapping[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table("route", "PSNR FP32", "PSNR FP16", "change dB", "worst dB", "bytes %", box=box.SIMPLE,
-                  title="whole routes on the calibration pictures")  # fmt: skip
+    table = Table("route", "PSNR FP32", "PSNR FP16", "change dB", "worst dB", "bytes %",
+                  box=box.SIMPLE, title="whole routes on the calibration pictures")  # fmt: skip
     for name in routes:
         keys = ("psnr_fp32", "psnr_fp16", "change_db", "worst_db", "bytes_percent")
         facts = _object(routes, name)
