@@ -142,6 +142,39 @@ def test_a_loss_beyond_the_gate_fails_and_names_the_node(
     assert not (tmp_path / "a.lsr").exists()
 
 
+def test_pictures_unlike_those_of_the_calibration(tmp_path: Path) -> None:
+    """Noise, black and white, and single dots in the shipped bundle: what the safety is for."""
+    half = variants.add_fp16(Bundle("demo"), tmp_path / "half.lsr")
+    codec = latentsr.load(half.path, threads=1)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    checks = 255 * (np.indices((64, 64, 3)).sum(0) % 2).astype(np.uint8)
+    dots = np.zeros((64, 64, 3), np.uint8)
+    dots[::9, ::7] = 255
+    routes = ("lr", "latent_x4", "pixel_x4")
+    given = [
+        gate.Case("encode", r, shown, shown) for shown in (noise, checks, dots) for r in routes
+    ]
+    full = gate.with_engines(codec, codec.engine, given)
+    engines = {name: cases.engine(emulated(half.graph(name, "fp16")))
+               for name in variants.convertible(half)}  # fmt: skip
+    found = gate.with_engines(codec, lambda n: engines.get(n) or codec.engine(n), given)
+    for case, expected, result in zip(given, full, found, strict=True):
+        assert psnr(expected[0], result[0]) > 40, case.decode
+
+
+def test_graphs_that_scales_depend_on_are_left_alone() -> None:
+    steps = [
+        {"op": "graph", "graph": "analysis", "in": ["x"], "out": ["y"]},
+        {"op": "entropy_encode", "chunk": "z", "in": "y", "out": "z_hat"},
+        {"op": "graph", "graph": "first", "in": ["z_hat"], "out": ["a"]},
+        {"op": "clamp", "in": "a", "out": "b"},
+        {"op": "graph", "graph": "second", "in": ["b"], "out": ["s", "m"]},
+        {"op": "entropy_encode", "chunk": "y", "in": "y", "out": "y_hat", "scales": "s"},
+        {"op": "graph", "graph": "synthesis", "in": ["y_hat"], "out": ["x_hat"]},
+    ]
+    assert variants._deciding(steps) == {"first", "second"}
+
+
 def test_half_ports(picture: np.ndarray, tmp_path: Path) -> None:
     plain = exported(tmp_path / "plain.lsr", made("bmshj2018-hyperprior"), picture)
     half = variants.add_fp16(plain, tmp_path / "half.lsr", [picture], ports="fp16")

@@ -177,6 +177,18 @@ def test_values_beyond_the_range_without_linear_neighbours_are_an_island() -> No
     assert np.allclose(cases.run(half.data, sample)["y"], cases.run(data, sample)["y"], atol=1e-3)
 
 
+def test_sums_over_a_picture_stay_in_float32() -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["a"], "mean"),
+        helper.make_node("Sub", ["x", "a"], ["y"], "sub"),
+    ]
+    sample = {"x": cases._values(3, 8, 8, False)}
+    half = convert(cases.model(nodes, {}), [sample])
+    (island,) = half.report["islands"]
+    assert island["nodes"] == ["mean"] and "sums many values" in island["reason"]
+    assert half.report["nodes"] == {"fp16": 1, "fp32": 1, "cast": 3, "other": 0}
+
+
 def test_tiny_values_are_scaled_up() -> None:
     weights = np.random.default_rng(0).normal(0, 1, (4, 3, 1, 1)).astype(np.float32)
     constants = {"w": weights * np.float32(1e-5), "v": weights.transpose(1, 0, 2, 3) * 1e5}

@@ -15,6 +15,11 @@ from latentsr_export.fp16.flow import READERS, Flow, cast, finish, typed_slots, 
 _FULL, _HALF = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
 _ENDINGS = {_FULL: "_fp32", _HALF: "_fp16"}
 PORTS = {"fp32": _FULL, "fp16": _HALF}
+# Emulation sums in float32; an engine may sum in FP16, and over a whole picture that overflows.
+_SUMS = (
+    "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSumExp",
+    "GlobalAveragePool", "Softmax", "LogSoftmax", "LayerNormalization", "InstanceNormalization",
+)  # fmt: skip
 # Rounding to FP16 is off by 2^-12 of the value or less; more means a subnormal number.
 _WEIGHT_ERROR, _CONSTANT_ERROR = 2.0**-11, 2.0**-10
 
@@ -23,6 +28,7 @@ def islands(flow: Flow, wide: Mapping[str, str]) -> dict[str, str]:
     """Nodes that must compute in float32, by their first output, with the reason.
 
     wide: tensors that FP16 cannot hold, with the reason; every node that touches one is an island.
+    So are those that sum over many positions.
     """
     found: dict[str, str] = {}
     for node in flow.nodes:
@@ -30,6 +36,8 @@ def islands(flow: Flow, wide: Mapping[str, str]) -> dict[str, str]:
         misfits = [m for name in flow.weights(node) if (m := _misfit(flow, name, node))]
         if touched:
             found[node.output[0]] = wide[touched[0]]
+        elif node.op_type in _SUMS:
+            found[node.output[0]] = "sums many values, which engines may do in FP16"
         elif misfits:
             found[node.output[0]] = misfits[0]
     return found

@@ -92,7 +92,27 @@ def convertible(bundle: Bundle) -> list[str]:
     """Graphs that may have an FP16 variant: they compute, and decide no scale."""
     manifest = bundle.manifest
     kept = {*manifest.entropy_graphs, *manifest.exact, *manifest.exact.values()}
+    for route in manifest.routes.values():
+        kept |= _deciding(route.steps)
     return [name for name in manifest.graphs if name not in kept and _computes(bundle, name)]
+
+
+def _deciding(steps: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Graphs of a route on which the scales or means of an entropy step depend."""
+    found: set[str] = set()
+    needed: set[str] = set()
+    for step in reversed(steps):
+        if step["op"].startswith("entropy"):
+            # What was coded is the same for both sides: nothing before it matters any more.
+            needed -= {step["out"]}
+            needed |= {step[key] for key in ("scales", "means", "features") if step.get(key)}
+        elif step["op"] == "graph":
+            if needed & set(step["out"]):
+                found.add(step["graph"])
+                needed |= set(step["in"])
+        elif step.get("out") in needed and "in" in step:
+            needed.add(step["in"])
+    return found
 
 
 def _computes(bundle: Bundle, name: str) -> bool:
