@@ -1,6 +1,7 @@
 """What FP16 costs: parity of every network, and dB of whole routes, on real pictures.
 
-python benchmarks/fp16.py BUNDLES... --pictures PICTURES... [--sr WEIGHTS...] [--out results.json]
+python benchmarks/fp16.py BUNDLES... --pictures PICTURES... [--sr WEIGHTS...]
+    [--sr-pictures PICTURES...] [--out results.json]
 
 Bundles get FP16 variants as `latentsr export --fp16` would write them; SR weights are traced and
 converted alone, on the pictures reduced by their scale. FP16 is emulated: every operator computes
@@ -94,11 +95,13 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+")
     parser.add_argument("--pictures", nargs="+", required=True)
     parser.add_argument("--sr", nargs="*", type=Path, default=[])
+    parser.add_argument("--sr-pictures", nargs="*", help="for the SR weights; default: all")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     pictures = [to_rgb8(path) for path in expand(given.pictures, PICTURES)]
-    result: dict[str, Any] = {"machine": describe_machine("onnx"), "pictures": len(pictures)}
-    result |= {"bundles": {}, "networks": {}}
+    shown = [to_rgb8(path) for path in expand(given.sr_pictures or given.pictures, PICTURES)]
+    result: dict[str, Any] = {"machine": describe_machine("onnx"), "pictures": len(pictures),
+                              "sr_pictures": len(shown), "bundles": {}, "networks": {}}  # fmt: skip
     for bundle in given.bundles:
         found = result["bundles"][Path(bundle).stem] = bundle_rows(bundle, pictures)
         for graph, row in found["graphs"].items():
@@ -106,10 +109,10 @@ def main() -> None:
         for route, row in found["routes"].items():
             print(bundle, route, json.dumps(row), flush=True)
     for path in given.sr:
-        row = result["networks"][path.stem] = network_row(path, pictures)
-        shown = ("network", "nodes", "parity", "psnr_fp32", "change_db", "worst_db",
-                 "naive_change_db")  # fmt: skip
-        print(path.stem, json.dumps({key: row[key] for key in shown}), flush=True)
+        row = result["networks"][path.stem] = network_row(path, shown)
+        keys = ("network", "nodes", "parity", "psnr_fp32", "change_db", "worst_db",
+                "naive_change_db")  # fmt: skip
+        print(path.stem, json.dumps({key: row[key] for key in keys}), flush=True)
     if given.out:
         given.out.write_text(json.dumps(result, indent=1) + "\n")
 
