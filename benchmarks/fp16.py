@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from machine import describe_machine
 
 from latentsr.backends import get_backend
@@ -27,7 +28,7 @@ from latentsr.bundle import Bundle
 from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
 from latentsr.report.metrics import psnr
-from latentsr_export.fp16.convert import convert, weights_bytes
+from latentsr_export.fp16.convert import convert
 from latentsr_export.fp16.emulation import emulated
 from latentsr_export.fp16.flow import read_flow
 from latentsr_export.fp16.gate import crops, difference, reduced
@@ -35,7 +36,7 @@ from latentsr_export.fp16.halves import Typed
 from latentsr_export.fp16.variants import add_fp16
 from latentsr_export.parts import GraphSpec
 from latentsr_export.pixel_sr import load_pixel_sr
-from latentsr_export.trace import trace
+from latentsr_export.trace import trace, weights_bytes
 
 FIELDS = ("nodes", "islands", "gdn", "rescaled", "weights_bytes", "parity")
 
@@ -46,7 +47,7 @@ def bundle_rows(name: str, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
         made = add_fp16(Bundle(name), Path(folder) / "half.lsr", pictures)
         raw = made.manifest.raw
     graphs = {
-        graph: {"weights_bytes_fp32": weights_bytes(Bundle(name).graph(graph)),
+        graph: {"weights_bytes_fp32": _weights(Bundle(name).graph(graph)),
                 **{key: entry["variants"]["fp16"][key] for key in FIELDS}}
         for graph, entry in raw["graphs"].items() if "variants" in entry
     }  # fmt: skip
@@ -69,11 +70,15 @@ def network_row(path: Path, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
     return {
         "network": network.name, "scale": network.scale, "parameters": network.parameters,
         **{key: half.report[key] for key in FIELDS[:-1]},
-        "weights_bytes_fp32": weights_bytes(data), "parity": difference(full, ours),
+        "weights_bytes_fp32": _weights(data), "parity": difference(full, ours),
         "psnr_fp32": float(np.mean(rows[0])), "change_db": float(changes.mean()),
         "worst_db": float(changes.min()),
         "naive_change_db": float(np.mean(np.array(rows[2]) - np.array(rows[0]))),
     }  # fmt: skip
+
+
+def _weights(data: bytes) -> int:
+    return weights_bytes(onnx.load_from_string(data))
 
 
 def _planes(picture: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -114,10 +113,14 @@ def describe(data: bytes) -> dict[str, object]:
     for node in model.graph.node:
         kinds[node.op_type] = kinds.get(node.op_type, 0) + 1
     sizes = [_size(tensor) for tensor in model.graph.initializer]
-    widths = [2 if t.data_type == onnx.TensorProto.FLOAT16 else 4 for t in model.graph.initializer]
     return {"opset": model.opset_import[0].version, "nodes": dict(sorted(kinds.items())),
-            "parameters": sum(sizes),
-            "weights_bytes": sum(map(operator.mul, sizes, widths))}  # fmt: skip
+            "parameters": sum(sizes), "weights_bytes": weights_bytes(model)}  # fmt: skip
+
+
+def weights_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of a graph's float constants."""
+    widths = {onnx.TensorProto.FLOAT: 4, onnx.TensorProto.FLOAT16: 2}
+    return sum(_size(t) * widths.get(t.data_type, 0) for t in model.graph.initializer)
 
 
 def _size(tensor: onnx.TensorProto) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from latentsr.errors import ExportError
 from latentsr_export.fp16.calibration import Range, Sample, ranges
@@ -18,6 +18,7 @@ from latentsr_export.fp16.flow import Flow, name_of, read_flow
 from latentsr_export.fp16.gdn import Gdn, find_gdns
 from latentsr_export.fp16.halves import Typed, islands
 from latentsr_export.fp16.rescale import Rescaled
+from latentsr_export.trace import weights_bytes
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def convert(data: bytes, samples: Sequence[Sample], ports: str = "fp32") -> Half
     report = {
         "ports": ports,
         "nodes": _count(typed, full_nodes, half),
-        "weights_bytes": weights_bytes(half),
+        "weights_bytes": weights_bytes(onnx.load_from_string(half)),
         "islands": _by_reason(typed, full_nodes),
         "gdn": layers,
         "rescaled": dict(sorted(made.exponents.items())),
@@ -71,13 +72,6 @@ def check_finite(flow: Flow, emulation: bytes, samples: Sequence[Sample]) -> Non
     infinity may be gone from the output after a division.
     """
     _check_finite(flow, ranges(emulation, flow.tensors, samples), "in FP16")
-
-
-def weights_bytes(data: bytes) -> int:
-    """Bytes of a graph's float constants."""
-    floats = (TensorProto.FLOAT, TensorProto.FLOAT16)
-    tensors = onnx.load_from_string(data).graph.initializer
-    return sum(numpy_helper.to_array(t).nbytes for t in tensors if t.data_type in floats)
 
 
 def _check_finite(flow: Flow, met: Mapping[str, Range], where: str) -> None:
