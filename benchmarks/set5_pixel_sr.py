@@ -1,9 +1,11 @@
-"""Public pixel SR weights exported and run through the runtime: Y-channel PSNR on Set5.
+"""Public pixel SR weights through the exporter's graphs and the runtime: Y-channel PSNR on Set5.
 
-python benchmarks/set5_pixel_sr.py SET5_FOLDER --codec codec.pth --out results.json WEIGHTS...
+python benchmarks/set5_pixel_sr.py SET5_FOLDER --out results.json [--backend ort] WEIGHTS...
 
 LR is Pillow's bicubic reduction of the HR picture cropped to a multiple of the scale; PSNR is of
-the BT.601 Y channel of the rounded 8-bit output, with a border of the scale cut off, as is usual.
+the BT.601 Y channel of the 8-bit output, with a border of the scale cut off, as is usual. Files
+with several scales are measured at each. `difference` is the largest between the engine's samples
+and torch's on the whole set, in 0..1.
 """
 
 from __future__ import annotations
@@ -11,64 +13,95 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from machine import describe_machine
 from PIL import Image
 
-import latentsr
-from latentsr.codec import Codec
+from latentsr.backends import BACKENDS, get_backend
+from latentsr.backends.base import Engine, EngineOptions
 from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
+from latentsr.pipeline import image_steps
 from latentsr.report.metrics import psnr_y
-from latentsr_export.exporter import export
+from latentsr.stream import Padding
+from latentsr_export.parts import GraphSpec
+from latentsr_export.pixel_sr import PixelSR, load_pixel_sr
+from latentsr_export.trace import count_macs, trace
+
+THREADS = 2
+NO_PADDING = Padding(0, 0, 0, 0)
 
 
-def enlarge(codec: Codec, low: np.ndarray) -> np.ndarray:
-    """Run the bundle's pixel SR graph alone on an uncompressed picture."""
-    x = np.ascontiguousarray(low.transpose(2, 0, 1), np.float32)[np.newaxis] / np.float32(255)
-    made = codec.engine("pixel_sr").run({"x": x})["hr"][0]
-    return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+@dataclass(frozen=True)
+class Whole:
+    """A picture without padding, for the runtime's image steps."""
+
+    width: int
+    height: int
+    padding: Padding = NO_PADDING
+    threads: int = THREADS
 
 
-def set5(codec: Codec, scale: int, pictures: list[Path]) -> dict[str, float]:
-    """PSNR of Y for each picture."""
-    result = {}
+def reduced(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture cropped to a multiple of the scale, and its bicubic reduction."""
+    height, width = (side // scale * scale for side in picture.shape[:2])
+    high = picture[:height, :width]
+    small = Image.fromarray(high).resize((width // scale, height // scale), Image.BICUBIC)
+    return high, np.array(small)
+
+
+def set5(network: PixelSR, engine: Engine, pictures: list[Path]) -> tuple[dict[str, float], float]:
+    """PSNR of Y for each picture, and the largest difference from torch."""
+    result, difference = {}, 0.0
     for path in pictures:
-        high = to_rgb8(path)
-        height, width = (side - side % scale for side in high.shape[:2])
-        high = high[:height, :width]
-        size = (width // scale, height // scale)
-        low = np.asarray(Image.fromarray(high).resize(size, Image.Resampling.BICUBIC))
-        result[path.stem] = psnr_y(enlarge(codec, low), high, scale)
-    return result
+        high, low = reduced(to_rgb8(path), network.scale)
+        whole = Whole(low.shape[1], low.shape[0])
+        x = image_steps.pad(low, whole, {})
+        made = engine.run({"x": x})["hr"]
+        with torch.no_grad():
+            expected = network.module(torch.from_numpy(x)).numpy()
+        difference = max(difference, float(np.abs(made - expected).max()))
+        enlarged = image_steps.picture(made, whole, {})
+        result[path.stem] = psnr_y(enlarged, high, network.scale)
+    return result, difference
+
+
+def measure(network: PixelSR, pictures: list[Path], backend: str) -> dict[str, Any]:
+    """One line of the results."""
+    spec = GraphSpec(network.module, ("x",), ("hr",), 3, 1, "picture")
+    graph = trace("pixel_sr", spec)
+    engine = get_backend(backend).load(graph, "pixel_sr", EngineOptions(threads=THREADS))
+    values, difference = set5(network, engine, pictures)
+    return {
+        "network": network.name, "scale": network.scale, "source": network.source,
+        "parameters": network.parameters, "kmacs_per_lr_pixel": count_macs(graph, spec.feeds) / 1e3,
+        "mean": statistics.mean(values.values()), "pictures": values, "difference": difference,
+    }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("weights", nargs="+", type=Path)
-    parser.add_argument("--codec", type=Path, required=True)
+    parser.add_argument("--backend", default="ort", choices=sorted(BACKENDS))
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     pictures = expand([given.folder], PICTURES)
     rows: dict[str, Any] = {}
     for weights in given.weights:
-        with tempfile.TemporaryDirectory() as folder:
-            bundle = export(given.codec, Path(folder) / "sr.lsr", pixel_sr=weights)
-            route = next(name for name in bundle.manifest.routes if name.startswith("pixel_x"))
-            scale = bundle.manifest.routes[route].scale
-            with latentsr.load(bundle.path) as codec:
-                values = set5(codec, scale, pictures)
-            parity = bundle.manifest.graphs["pixel_sr"].parity
-        mean = statistics.mean(values.values())
-        rows[weights.name] = {"scale": scale, "mean": mean, "pictures": values, "parity": parity}
-        print(f"{weights.name}: x{scale} {mean:.3f} dB", flush=True)
+        held = load_pixel_sr(weights)
+        for scale in held.scales or (held.scale,):
+            row = measure(load_pixel_sr(weights, scale), pictures, given.backend)
+            rows[f"{weights.name} x{scale}"] = row
+            print(f"{weights.name} x{scale}: {row['mean']:.3f} dB, {row['difference']:.1e} from "
+                  f"torch, {row['kmacs_per_lr_pixel']:.0f} kMAC", flush=True)  # fmt: skip
     if given.out:
-        result = {"machine": describe_machine(), "weights": rows}
+        result = {"machine": describe_machine(), "backend": given.backend, "weights": rows}
         given.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latentsr_export.exporter import export
     from latentsr_export.fp16.variants import add_fp16
+    from latentsr_export.presets.export import export_preset
 
-__all__ = ["add_fp16", "export"]
+__all__ = ["add_fp16", "export", "export_preset"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from latentsr_export.fp16.variants import add_fp16
 
         return add_fp16
+    if name == "export_preset":
+        from latentsr_export.presets.export import export_preset
+
+        return export_preset
     raise AttributeError(f"module 'latentsr_export' has no attribute {name!r}")

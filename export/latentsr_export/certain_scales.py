@@ -26,7 +26,7 @@ def skip_small_scales(parts: CodecParts, below: float) -> CodecParts:
             f"scale of certain zeros is out of range: found {below}, expected 0..{MAX_SCALE}; "
             "0.15 is usual"
         )
-    if below > 0 and parts.context is not None:
+    if below > 0 and any(p.context is not None for p in parts.predicted):
         raise ExportError(
             f"certain zeros do not go with context models: found {below} for {parts.family}, "
             "expected 0; leave the option out"

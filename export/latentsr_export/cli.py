@@ -6,24 +6,48 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latentsr.errors import ExportError
+from latentsr.errors import ExportError, UsageError
+
+if TYPE_CHECKING:
+    from latentsr.bundle import Bundle
+
+MANY = "repeatable"
 
 
 def export(
-    checkpoint: Annotated[
-        str, typer.Argument(help="Codec checkpoint, or compressai:ARCHITECTURE/METRIC/QUALITY.")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write, NAME.lsr.")],
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(help="Codec checkpoint, or compressai:ARCHITECTURE/METRIC/QUALITY."),
+    ] = None,
     latent_sr: Annotated[
         Path | None, typer.Option(help="Checkpoint of a latent SR decoder for this codec.")
     ] = None,
-    pixel_sr: Annotated[Path | None, typer.Option(help="Checkpoint of a pixel SR network.")] = None,
+    pixel_sr: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]FILE", help=f"Checkpoint of a pixel SR network ({MANY})."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A published system; `latentsr presets` lists them.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=FILE", help=f"Checkpoint of a preset's network ({MANY})."),
+    ] = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Untrained weights where a preset's are missing.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="Size of a preset's untrained networks.")] = "full",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help=f"Option of a preset ({MANY})."),
+    ] = None,
     picture: Annotated[
-        list[Path] | None, typer.Option(help="Picture for the parity check (repeatable).")
+        list[Path] | None, typer.Option(help=f"Picture for the parity check ({MANY}).")
     ] = None,
     half_weights: Annotated[
         bool, typer.Option("--half-weights", help="Store SR weights as FP16, computed in FP32.")
@@ -43,25 +67,81 @@ def export(
     # CompressAI and torch warn about their own deprecated calls on import.
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
+        from latentsr_export.assemble import Writing
         from latentsr_export.exporter import export as export_bundle
+        from latentsr_export.presets.export import export_preset
     except ImportError as error:
-        raise ExportError(
-            f"exporter's libraries are missing: found no {error.name}, expected torch, compressai "
-            "and onnx; run: pip install 'latentsr[export]'"
-        ) from None
+        raise missing_library(error) from None
 
-    def progress(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+    named = [split_name(text) for text in pixel_sr or []]
+    if preset is not None:
+        given = {"codec": checkpoint, "latent_sr": latent_sr, **_by_role(named, weights)}
+        files = {role: path for role, path in given.items() if path is not None}
+        how = Writing(picture, half_weights, exact, skip_scale, _progress, fp16)
+        chosen = dict(_pair(text, "--set") for text in options or [])
+        bundle = export_preset(preset, output, files, random, size, chosen, how)
+    else:
+        if checkpoint is None or random or weights or options:
+            found = "no codec checkpoint" if checkpoint is None else "options of presets"
+            raise UsageError(
+                f"nothing to export from: found {found} and no --preset, expected a checkpoint, or "
+                "--preset with checkpoints or --random; see `latentsr presets`"
+            )
+        networks = [path if name is None else (name, path) for name, path in named]
+        bundle = export_bundle(
+            checkpoint, output, latent_sr, networks, picture, half_weights, exact, skip_scale,
+            _progress, fp16=fp16,
+        )  # fmt: skip
+    _report(bundle, as_json)
 
-    bundle = export_bundle(
-        checkpoint, output, latent_sr, pixel_sr, picture, half_weights, exact, skip_scale, progress,
-        fp16=fp16,
-    )  # fmt: skip
+
+def missing_library(error: ImportError) -> ExportError:
+    """What a command of the exporter says where a library that it needs is not installed."""
+    return ExportError(
+        f"exporter's libraries are missing: found no {error.name}, expected torch, compressai "
+        "and onnx; run: pip install 'latentsr[export]'"
+    )
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """``NAME=FILE`` as its parts; a file whose own name has a ``=`` has none."""
+    name, separator, path = text.partition("=")
+    return (name, path) if separator and not Path(text).exists() else (None, text)
+
+
+def _by_role(named: list[tuple[str | None, str]], weights: list[str] | None) -> dict[str, str]:
+    pairs = [(name or "pixel_sr", path) for name, path in named]
+    pairs += [_pair(text, "--weights") for text in weights or []]
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        roles = [role for role, _ in pairs]
+        doubled = next(role for role in roles if roles.count(role) > 1)
+        raise UsageError(
+            f"checkpoints have one role: found several for {doubled}, expected one; name each"
+        )
+    return found
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"{option} is malformed: found {text!r}, expected NAME=VALUE")
+    return name, value
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _report(bundle: Bundle, as_json: bool) -> None:
     size = sum(file.size for file in bundle.manifest.files.values())
+    random = bool(bundle.manifest.raw.get("random_weights", False))
     if as_json:
         graphs = {n: dict(g.parity) for n, g in bundle.manifest.graphs.items()}
         facts = {"bundle": str(bundle.path), "bytes": size, "family": bundle.manifest.family,
-                 "routes": list(bundle.manifest.routes), "parity": graphs}  # fmt: skip
+                 "random_weights": random, "routes": list(bundle.manifest.routes),
+                 "parity": graphs}  # fmt: skip
         typer.echo(json.dumps(facts, indent=1))
     else:
-        typer.echo(f"{bundle.path}: {size} bytes ({bundle.manifest.family})")
+        note = ", random weights" if random else ""
+        typer.echo(f"{bundle.path}: {size} bytes ({bundle.manifest.family}{note})")

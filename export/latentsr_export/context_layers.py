@@ -50,7 +50,7 @@ def context_layers(prediction: Any, parameters: nn.Module) -> tuple[ContextLayer
     prediction: CompressAI's MaskedConv2d. parameters: Sequential of 1x1 convolutions with
     LeakyReLU or ReLU between. Raises ExportError for other layers.
     """
-    convolutions, slope = _stack(parameters)
+    convolutions, slope = stack_of(parameters)
     outputs = prediction.out_channels
     first = convolutions[0]
     hyper = first.in_channels - outputs
@@ -65,14 +65,15 @@ def context_layers(prediction: Any, parameters: nn.Module) -> tuple[ContextLayer
     return ContextLayers(taps, weights, biases, slope), features
 
 
-def _stack(parameters: nn.Module) -> tuple[list[Any], float]:
-    """The 1x1 convolutions, and the slope of the activations between them."""
+def stack_of(parameters: nn.Module, activation_first: bool = False) -> tuple[list[Any], float]:
+    """The 1x1 convolutions, and the slope of the activations between them or before each."""
     modules: list[Any] = list(parameters.children())
-    convolutions, activations = modules[::2], modules[1::2]
+    start = int(activation_first)
+    convolutions, activations = modules[start::2], modules[1 - start :: 2]
     slopes = {getattr(a, "negative_slope", 0.0) for a in activations}
     if (
-        len(convolutions) < 2
-        or len(activations) != len(convolutions) - 1
+        len(convolutions) < 2 - start
+        or len(activations) != len(convolutions) - 1 + start
         or len(slopes) != 1
         or not all(isinstance(c, nn.Conv2d) and c.kernel_size == (1, 1) for c in convolutions)
         or not all(isinstance(a, (nn.LeakyReLU, nn.ReLU)) for a in activations)

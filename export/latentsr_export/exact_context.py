@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentsr.entropy import Coder, scale_indexes
+from latentsr.entropy import scale_indexes
 from latentsr.entropy.context import ContextCoder
-from latentsr.entropy.tables import Tables
 from latentsr.errors import ExportError
 from latentsr_export.context_integers import IntegerContext, Ranges, integer_context
 from latentsr_export.context_layers import ContextLayers, FloatRun, run_float
 from latentsr_export.exact import Exact, quantise, thresholds
-from latentsr_export.exact_parts import FLOAT, LEVELS, TWIN, latents_of
-from latentsr_export.parts import CodecParts
+from latentsr_export.exact_parts import LEVELS, coder_of, latents_of, with_twin
+from latentsr_export.parts import CodecParts, Predicted
 
 # Largest rate that exactness may cost, and what it should, in per cent of the bytes of y.
 GATE, GOAL = 1.5, 0.5
@@ -50,16 +49,18 @@ class _Calibration:
     run: FloatRun
 
 
-def add_exact_context(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
+def add_exact_context(
+    parts: CodecParts, one: Predicted, pictures: Sequence[np.ndarray]
+) -> CodecParts:
     """Parts with the exact features graph, the context model's integers, thresholds and notes.
 
     pictures: uint8 (H, W, 3), for calibration, also reduced by 2 and 4. Raises ExportError where
-    a bound cannot be kept or the cost exceeds 1.5 % of the bytes of y.
+    a bound cannot be kept or the cost exceeds 1.5 % of the bytes of the chunk.
     """
-    measure = _Measure(parts, pictures)
+    measure = _Measure(parts, one, pictures)
     first = integer_context(measure.layers, measure.ranges, *_FIRST)
     level, twin, features = _least(
-        (partial(_features_twin, parts, measure, level) for level in LEVELS),
+        (partial(_features_twin, parts, one, measure, level) for level in LEVELS),
         lambda entry: (measure.bytes_of(first, entry[2]), entry[0]),
     )
     choices = [(bits, top) for bits in MEAN_BITS for top in TOPS]
@@ -69,34 +70,31 @@ def add_exact_context(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Code
     )
     note = _note(measure, context, features)
     note |= {"hidden_levels": level, "proof": [*twin.proof, *context.proof]}
-    prefix = parts.chunks[-1]["context"]["tensors"]
-    return dataclasses.replace(
-        parts,
-        graphs={**parts.graphs, TWIN: dataclasses.replace(parts.graphs[FLOAT], module=twin.module)},
-        entropy_graphs=(*parts.entropy_graphs, TWIN),
-        tensors={
-            **parts.tensors, **context.tensors.named(prefix), "y.thresholds": measure.thresholds
-        },
-        exact={FLOAT: TWIN},
-        notes={**parts.notes, "exact": note},
-    )  # fmt: skip
+    prefix = next(c for c in parts.chunks if c["name"] == one.chunk)["context"]["tensors"]
+    tensors = {
+        **context.tensors.named(prefix), f"{one.chunk}.thresholds": measure.thresholds
+    }  # fmt: skip
+    spec = dataclasses.replace(parts.graphs[one.graph], module=twin.module)
+    return with_twin(parts, one, spec, tensors, note)
 
 
 class _Measure:
     """Latents of real pictures, and the bytes that float and integers make of them."""
 
-    def __init__(self, parts: CodecParts, pictures: Sequence[np.ndarray]) -> None:
-        assert parts.context is not None
-        self.layers: ContextLayers = parts.context
-        tensors, module = parts.tensors, parts.graphs[FLOAT].module
-        self._coder = Coder(Tables(tensors["y.cdf"], tensors["y.length"], tensors["y.offset"]))
-        self.thresholds = thresholds(tensors["y.scale_table"])
-        self.found = [self._calibrated(module, *pair) for pair in latents_of(parts, pictures)]
+    def __init__(self, parts: CodecParts, one: Predicted, pictures: Sequence[np.ndarray]) -> None:
+        assert one.context is not None
+        self.layers: ContextLayers = one.context
+        module, table = parts.graphs[one.graph].module, parts.tensors[f"{one.chunk}.scale_table"]
+        self._coder = coder_of(parts, one)
+        self.thresholds = thresholds(table)
+        self.found = [
+            self._calibrated(module, one.of(y), z_hat) for y, z_hat in latents_of(parts, pictures)
+        ]
         values = np.max([c.run.largest for c in self.found], axis=0)
         self.ranges = Ranges(
             values.tolist(), max(float(np.abs(c.features).max()) for c in self.found)
         )
-        self.float_bytes = sum(self._float(c.run, tensors["y.scale_table"]) for c in self.found)
+        self.float_bytes = sum(self._float(c.run, table) for c in self.found)
 
     def _calibrated(self, module: Any, y: torch.Tensor, z_hat: torch.Tensor) -> _Calibration:
         with torch.no_grad():
@@ -131,12 +129,12 @@ def _least(made: Iterable[Callable[[], Made]], cost: Callable[[Made], Any]) -> M
 
 
 def _features_twin(
-    parts: CodecParts, measure: _Measure, level: int
+    parts: CodecParts, one: Predicted, measure: _Measure, level: int
 ) -> tuple[int, Exact, list[Floats]]:
     """The exact features graph of some hidden levels, and what it gives for all latents."""
     medians = torch.from_numpy(parts.tensors["z.medians"].copy())
     latents = [c.z_hat for c in measure.found]
-    twin = quantise(parts.graphs[FLOAT].module, latents, medians, False, level, features=True)
+    twin = quantise(parts.graphs[one.graph].module, latents, medians, False, level, features=True)
     with torch.no_grad():
         return level, twin, [twin.module(z_hat)[0].numpy() for z_hat in latents]
 

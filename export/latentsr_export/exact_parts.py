@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ from latentsr.entropy import Coder, scale_indexes
 from latentsr.entropy.tables import Tables
 from latentsr.errors import ExportError
 from latentsr_export.exact import Exact, quantise, thresholds
-from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.parts import CodecParts, GraphSpec, Predicted
 
-FLOAT, TWIN = "entropy_parameters", "entropy_parameters_exact"
 # Largest rate that exactness may cost, in per cent of the bytes of y on the calibration pictures.
 GATE = 0.5
 # Hidden levels to try: more levels leave fewer bits for weights, so wide networks want fewer.
@@ -25,19 +24,21 @@ _REDUCTIONS = (1, 2, 4)
 Latents = list[tuple[Tensor, Tensor]]
 
 
-def add_exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
-    """Parts with an integer-valued twin of `entropy_parameters`, its thresholds and its notes.
+def add_exact(parts: CodecParts, one: Predicted, pictures: Sequence[np.ndarray]) -> CodecParts:
+    """Parts with an integer-valued twin of a chunk's graph, its thresholds and its notes.
 
     pictures: uint8 (H, W, 3), for calibration, also reduced by 2 and 4. Raises ExportError where
-    the bound cannot be kept or the cost exceeds 0.5 % of the bytes of y.
+    the bound cannot be kept or the cost exceeds 0.5 % of the bytes of the chunk.
     """
-    spec = parts.graphs[FLOAT]
-    latents = latents_of(parts, pictures)
+    spec = parts.graphs[one.graph]
+    latents = [(one.of(y), z_hat) for y, z_hat in latents_of(parts, pictures)]
     means = "means" in spec.outputs
     sequential: Any = spec.module.h_s if means else spec.module
     # Quantised before y is coded: the float bytes are the same for all levels.
-    limits = thresholds(parts.tensors["y.scale_table"])
-    before = _coded(parts, latents, spec.module, parts.tensors["y.scale_table"])
+    table = parts.tensors[f"{one.chunk}.scale_table"]
+    limits = thresholds(table)
+    coder = coder_of(parts, one)
+    before = _coded(coder, latents, spec.module, table)
     medians = torch.from_numpy(parts.tensors["z.medians"].copy())
     tried: list[tuple[int, int, Exact]] = []
     faults = []
@@ -47,7 +48,7 @@ def add_exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
         except ExportError as error:
             faults.append(error)
             continue
-        tried.append((_coded(parts, latents, made.module, limits), levels, made))
+        tried.append((_coded(coder, latents, made.module, limits), levels, made))
     if not tried:
         raise faults[0]
     after, levels, best = min(tried, key=lambda entry: entry[:2])
@@ -61,14 +62,32 @@ def add_exact(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecParts:
         best.module, spec.inputs, spec.outputs, spec.channels, spec.stride, spec.feed, spec.rounded
     )
     note = {"hidden_levels": levels, "rate_cost_percent": round(cost, 4), "proof": best.proof}
+    return with_twin(parts, one, twin, {f"{one.chunk}.thresholds": limits}, note)
+
+
+def with_twin(
+    parts: CodecParts,
+    one: Predicted,
+    twin: GraphSpec,
+    tensors: Mapping[str, np.ndarray],
+    note: Mapping[str, Any],
+) -> CodecParts:
+    """Parts with a chunk's exact graph, the tensors that go with it, and what is to be said."""
+    key = "exact" if len(parts.predicted) == 1 else f"exact {one.chunk}"
     return dataclasses.replace(
         parts,
-        graphs={**parts.graphs, TWIN: twin},
-        entropy_graphs=(*parts.entropy_graphs, TWIN),
-        tensors={**parts.tensors, "y.thresholds": limits},
-        exact={FLOAT: TWIN},
-        notes={**parts.notes, "exact": note},
+        graphs={**parts.graphs, one.twin: twin},
+        entropy_graphs=(*parts.entropy_graphs, one.twin),
+        tensors={**parts.tensors, **tensors},
+        exact={**parts.exact, one.graph: one.twin},
+        notes={**parts.notes, key: dict(note)},
     )
+
+
+def coder_of(parts: CodecParts, one: Predicted) -> Coder:
+    """The coder of a chunk's tables."""
+    cdf, length, offset = (parts.tensors[f"{one.chunk}.{k}"] for k in ("cdf", "length", "offset"))
+    return Coder(Tables(cdf, length, offset))
 
 
 def latents_of(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Latents:
@@ -88,10 +107,8 @@ def latents_of(parts: CodecParts, pictures: Sequence[np.ndarray]) -> Latents:
     return latents
 
 
-def _coded(parts: CodecParts, latents: Latents, module: Any, table: np.ndarray) -> int:
+def _coded(coder: Coder, latents: Latents, module: Any, table: np.ndarray) -> int:
     """Bytes of y over all latents with the scales (and means) of one network."""
-    tensors = parts.tensors
-    coder = Coder(Tables(tensors["y.cdf"], tensors["y.length"], tensors["y.offset"]))
     total = 0
     for y, z_hat in latents:
         with torch.no_grad():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from latentsr.entropy.neighbours import measure
-from latentsr_export.exact_parts import FLOAT, latents_of
+from latentsr_export.exact_parts import latents_of
 from latentsr_export.parts import CodecParts
 
 
@@ -18,12 +18,13 @@ def add_neighbours(parts: CodecParts, pictures: Sequence[np.ndarray]) -> CodecPa
 
     pictures: uint8 (H, W, 3), also reduced by 2 and 4.
     """
-    if FLOAT not in parts.graphs or "scales" not in parts.graphs[FLOAT].outputs:
+    if len(parts.predicted) != 1 or parts.predicted[0].context is not None:
         return parts
+    (one,) = parts.predicted
     pairs = []
     for y, z_hat in latents_of(parts, pictures):
         with torch.no_grad():
-            made = parts.graphs[FLOAT].module(z_hat)
+            made = parts.graphs[one.graph].module(z_hat)
         scales, means = made if isinstance(made, tuple) else (made, torch.zeros(()))
         pairs.append((torch.round(y - means).numpy(), scales.numpy()))
-    return replace(parts, tensors={**parts.tensors, "y.neighbours": measure(pairs)})
+    return replace(parts, tensors={**parts.tensors, f"{one.chunk}.neighbours": measure(pairs)})

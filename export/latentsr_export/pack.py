@@ -84,4 +84,5 @@ def _read_back(bundle: Bundle) -> None:
     for name in bundle.manifest.files:
         bundle.read(name)
     for chunk in bundle.manifest.chunks:
-        bundle.tables(chunk)
+        if not chunk.is_file:
+            bundle.tables(chunk)

@@ -15,6 +15,19 @@ from latentsr_export.passes import Passes
 Step = dict[str, Any]
 
 
+def graph_step(graph: str, inputs: list[str], outputs: list[str]) -> Step:
+    """A route step that runs a graph."""
+    return {"op": "graph", "graph": graph, "in": inputs, "out": outputs}
+
+
+PAD: Step = {"op": "pad", "in": "picture", "out": "x"}
+SYNTHESIS: tuple[Step, ...] = (
+    graph_step("synthesis", ["y_hat"], ["x_hat"]),
+    {"op": "crop", "in": "x_hat", "out": "x_hat"},
+)
+PICTURE: Step = {"op": "picture", "in": "x_hat", "out": "picture"}
+
+
 @dataclass(frozen=True)
 class Feed:
     """One input of a graph: which output of which graph it is, its channels and strides.
@@ -39,7 +52,7 @@ class GraphSpec:
     first input; the stride is against the coded picture. feed: the graph whose output, the first
     or that of number `output`, is the first input, so that real pictures can be sent through, or
     ``picture``; rounded: as in `Feed`. also: the further inputs. columns: the stride along the
-    width, where it is another.
+    width, where it is another. multiple: what the sides of the first input are multiples of.
     """
 
     module: nn.Module
@@ -52,6 +65,7 @@ class GraphSpec:
     also: tuple[Feed, ...] = ()
     columns: int | None = None
     output: int = 0
+    multiple: int = 1
 
     @property
     def feeds(self) -> tuple[Feed, ...]:
@@ -64,18 +78,45 @@ class GraphSpec:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """A gaussian chunk whose scales, and means or features, a graph makes of ẑ alone.
+
+    graph: takes ``z_hat``. channels: those of the analysis's y that the chunk holds, first and
+    behind the last; None for all. context: the layers that predict the chunk from its decoded
+    part, position by position; they take the graph's output as features.
+    """
+
+    chunk: str
+    graph: str
+    channels: tuple[int, int] | None = None
+    context: ContextLayers | None = None
+
+    @property
+    def twin(self) -> str:
+        """Name of the graph's integer-valued twin."""
+        return f"{self.graph}_exact"
+
+    def of(self, y: Tensor) -> Tensor:
+        """The chunk's channels of y (N, C, h, w)."""
+        return y if self.channels is None else y[:, slice(*self.channels)]
+
+
+@dataclass(frozen=True)
 class CodecParts:
     """A codec taken apart.
 
-    channels: (N, M). multiple: what picture sides are padded to. chunks: as in the manifest, in
-    decoding order. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps
-    that decode the chunks to ``y_hat``. exact: float graph → its integer-valued twin. notes: for
-    the manifest. context: the layers that predict y from its decoded part, position by position;
-    passes: the networks that do so where y is decoded in a few passes.
+    channels: (N, M), or those of what is coded. multiple: what picture sides are padded to.
+    chunks: as in the manifest, in decoding order. enter: steps from ``picture`` to what `encode`
+    begins with. encode: steps from ``x`` (float32 picture) to the last chunk. latent: steps that
+    decode the chunks to ``y_hat``, or, where a chunk is a file, to ``picture``. pixels: steps from
+    there to ``x_hat``, float32 (1, 3, H, W) of the coded picture's size; show: to ``picture``.
+    pixel_feed: the graph that makes ``x_hat``, or ``picture``. exact: float graph → its
+    integer-valued twin. notes: for the manifest. predicted: the gaussian chunks that can be made
+    exact one by one; passes: the networks that predict y where it is decoded in a few passes.
     """
 
     family: str
-    channels: tuple[int, int]
+    channels: tuple[int, ...]
     multiple: int
     graphs: Mapping[str, GraphSpec]
     entropy_graphs: tuple[str, ...]
@@ -83,9 +124,13 @@ class CodecParts:
     tensors: Mapping[str, np.ndarray]
     encode: tuple[Step, ...]
     latent: tuple[Step, ...]
+    enter: tuple[Step, ...] = (PAD,)
+    pixels: tuple[Step, ...] = SYNTHESIS
+    show: tuple[Step, ...] = (*SYNTHESIS, PICTURE)
+    pixel_feed: str = "synthesis"
     exact: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
-    context: ContextLayers | None = None
+    predicted: tuple[Predicted, ...] = ()
     passes: Passes | None = None
 
 

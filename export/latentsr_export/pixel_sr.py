@@ -1,7 +1,7 @@
 """Pixel super-resolution networks: ours first, then whatever the library spandrel recognises.
 
-To add a network: one file in `networks/` with NAME, KIND, `scale`, `detect` and
-`from_state_dict`, and one line in PIXEL_SR_NETWORKS.
+To add a network: one file in `networks/` with what PixelSRNetwork says, and one line in
+PIXEL_SR_NETWORKS. RRDBNet (ESRGAN, Real-ESRGAN) and SRVGG come from spandrel.
 """
 
 from __future__ import annotations
@@ -9,17 +9,50 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsr.errors import CheckpointError
 from latentsr_export.checkpoint import load_state
+from latentsr_export.networks.carn import CARN
 from latentsr_export.networks.edsr import EDSR
+from latentsr_export.networks.imdn import IMDN
+from latentsr_export.networks.msrresnet import MSRResNet
+from latentsr_export.networks.rfdn import RFDN
 from latentsr_export.networks.rlfn import RLFN
+from latentsr_export.networks.srresnet import SRResNet
+from latentsr_export.networks.wdsr import WDSR
 
-PIXEL_SR_NETWORKS: tuple[type[EDSR] | type[RLFN], ...] = (EDSR, RLFN)
+
+class PixelSRNetwork(Protocol):
+    """A network class of ours.
+
+    NAME: as it stands in manifests and messages. scale: how much an instance enlarges. Classes may
+    have MINIMUM, the shortest side that they take, and, where files hold several scales,
+    `scales(state)`, which lists them, and `pick_scale(state, scale)`, which leaves one.
+    """
+
+    NAME: str
+    KIND: str
+    scale: int
+
+    @staticmethod
+    def detect(state: Mapping[str, Tensor]) -> bool:
+        """Whether the keys are those of this network, in any of the layouts that it knows."""
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> Any:
+        """Network in eval mode, float32 RGB of about 0..1 in and out; CheckpointError if not."""
+
+
+PIXEL_SR_NETWORKS: tuple[type[PixelSRNetwork], ...] = (
+    EDSR, WDSR, MSRResNet, SRResNet, CARN, RFDN, IMDN, RLFN,
+)  # fmt: skip
+# What some repositories wrap their network in, besides what `load_state` takes off itself.
+_PREFIXES = ("net.",)
 
 
 @dataclass(frozen=True)
@@ -28,7 +61,8 @@ class PixelSR:
 
     module: in eval mode, float32 RGB (N, 3, H, W) in 0..1 to (N, 3, scale*H, scale*W) in about
     0..1, not clamped. minimum, multiple_of: what H and W must be. parameters: how many numbers
-    the module holds. source: ``latentsr`` for our own networks, else ``spandrel``.
+    the module holds. source: ``latentsr`` for our own networks, else ``spandrel``. scales: those
+    that the file holds where it holds several, `scale` among them.
     """
 
     module: nn.Module
@@ -38,38 +72,51 @@ class PixelSR:
     source: str
     minimum: int = 1
     multiple_of: int = 1
+    scales: tuple[int, ...] = ()
 
 
-def load_pixel_sr(path: str | Path) -> PixelSR:
+def load_pixel_sr(path: str | Path, scale: int | None = None) -> PixelSR:
     """Network of a checkpoint file, recognised by the names and shapes of its tensors.
 
-    Raises CheckpointError for files that cannot be read (see `checkpoint.load_state`), networks
-    nobody knows, and networks that do not enlarge RGB pictures.
+    scale: which one to take where the file holds several (CARN), by default the largest; for other
+    files the scale that the network must have. Raises CheckpointError for files that cannot be
+    read (see `checkpoint.load_state`), networks nobody knows, networks that do not enlarge RGB
+    pictures, and scales that the file does not hold.
     """
-    state = load_state(path)
-    network = recognise_own(state, str(path)) or _from_spandrel(state, str(path))
-    if network.scale < 2:
+    state = load_state(path, strip=_PREFIXES)
+    network = recognise_own(state, str(path), scale) or _from_spandrel(state, str(path))
+    if network.scale < 2 or scale not in (None, network.scale):
+        wanted = "2 or more" if scale is None else scale
         raise CheckpointError(
-            f"network does not enlarge pictures: found {network.name} of scale {network.scale} in "
-            f"{path}, expected scale 2 or more"
+            f"network does not enlarge pictures that much: found {network.name} of scale "
+            f"{network.scale} in {path}, expected scale {wanted}; choose another file"
         )
     network.module.eval().requires_grad_(False)
     return network
 
 
-def recognise_own(state: Mapping[str, Tensor], name: str) -> PixelSR | None:
+def recognise_own(
+    state: Mapping[str, Tensor], name: str, scale: int | None = None
+) -> PixelSR | None:
     """One of our own networks with this state dict, or None; `name` is for messages.
 
-    Raises CheckpointError where the names are a network's and the shapes are not.
+    scale: as in `load_pixel_sr`, looked at where `state` holds several. Raises CheckpointError
+    where the names are a network's and the shapes or scales are not.
     """
     for kind in PIXEL_SR_NETWORKS:
         if kind.detect(state):
+            scales: tuple[int, ...] = ()
+            several: Any = kind if hasattr(kind, "pick_scale") else None
             try:
+                if several:
+                    scales, state = several.scales(state), several.pick_scale(state, scale)
                 module = kind.from_state_dict(state)
             except CheckpointError as error:
                 raise CheckpointError(f"{error} (read as {kind.NAME} from {name})") from None
             minimum = int(getattr(module, "MINIMUM", 1))
-            return PixelSR(module, module.scale, kind.NAME, _count(module), "latentsr", minimum)
+            return PixelSR(
+                module, module.scale, kind.NAME, _count(module), "latentsr", minimum, scales=scales
+            )
     return None
 
 
@@ -93,13 +140,15 @@ def _from_spandrel(state: Mapping[str, Tensor], name: str) -> PixelSR:
             f"network wants square pictures: found {kind} in {name}, expected any height and width"
         )
     fold_branches(descriptor.model.eval())
-    # The descriptor's own call pads and clamps, which is the route's business here; this is the
-    # part of it that brings values to 0..1 where the network works on others.
-    module = _Called(descriptor.model, descriptor._call_fn)
-    return PixelSR(
-        module, int(descriptor.scale), kind, _count(module), "spandrel",
-        max(1, int(needs.minimum)), int(needs.multiple_of),
-    )  # fmt: skip
+    # The descriptor's own call also clamps, which is the route's business here; this is the part
+    # of it that brings values to 0..1 where the network works on others.
+    module: nn.Module = _Called(descriptor.model, descriptor._call_fn)
+    # Real-ESRGAN x2 folds 2x2 pixels into one; the library asks for multiples of 4 whatever it is.
+    multiple = int(getattr(descriptor.model, "shuffle_factor", None) or needs.multiple_of)
+    if multiple > 1:
+        module = _Padded(module, multiple, int(descriptor.scale))
+    minimum = max(1, int(needs.minimum))
+    return PixelSR(module, int(descriptor.scale), kind, _count(module), "spandrel", minimum)
 
 
 def _describe(state: dict[str, Tensor], name: str) -> Any:
@@ -135,6 +184,22 @@ class _Called(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Enlarged picture; shapes and ranges as in PixelSR."""
         return self.call(self.network, x)
+
+
+class _Padded(nn.Module):
+    """A network for multiples of some side: mirrors the last rows and columns, crops the result."""
+
+    def __init__(self, network: nn.Module, multiple: int, scale: int) -> None:
+        super().__init__()
+        self.network, self.multiple, self.scale = network, multiple, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarged picture; shapes and ranges as in PixelSR."""
+        height, width = x.shape[2], x.shape[3]
+        # Always padded, by none where all fits: a traced branch would hold for one size only.
+        below, right = -height % self.multiple, -width % self.multiple
+        made = self.network(F.pad(x, (0, right, 0, below), mode="reflect"))
+        return made[:, :, : height * self.scale, : width * self.scale]
 
 
 @torch.no_grad()

@@ -21,6 +21,8 @@ from latentsr_export.networks.factorized import Factorized
 from latentsr_export.networks.hyperprior import MeanScaleHyperprior, ScaleHyperprior
 from latentsr_export.networks.latent_sr import LatentSR
 from latentsr_export.networks.latent_sr_light import LatentSRLight
+from latentsr_export.networks.lee import Lee2018
+from latentsr_export.networks.suzuki import Suzuki2021
 from latentsr_export.parts import CodecFamily
 
 CODECS: tuple[CodecFamily, ...] = (
@@ -33,6 +35,8 @@ CODECS: tuple[CodecFamily, ...] = (
     Cheng2020Checkerboard(),
     Elic2022Official(),
     Elic2022Chandelier(),
+    Lee2018(),
+    Suzuki2021(),
 )
 LATENT_SR = (LatentSR, LatentSRLight)
 

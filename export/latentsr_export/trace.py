@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -12,11 +14,13 @@ import torch
 from onnx import shape_inference
 
 from latentsr.errors import ExportError
+from latentsr_export.constant_pads import with_constant_pads
 from latentsr_export.parts import Feed, GraphSpec
 
 OPSET = 17
 # Sides of the picture that shapes are traced with, by the stride of a graph's first input.
 _TRACED = {1: 64, 16: 128, 64: 256}
+_COUNTED = ("Conv", "ConvTranspose")
 
 
 def trace(name: str, spec: GraphSpec) -> bytes:
@@ -35,7 +39,7 @@ def trace(name: str, spec: GraphSpec) -> bytes:
                 input_names=list(spec.inputs), output_names=list(spec.outputs),
                 dynamic_axes=axes, do_constant_folding=True,
             )  # fmt: skip
-        model = _tidy(onnx.load_from_string(buffer.getvalue()), name)
+        model = _tidy(with_constant_pads(onnx.load_from_string(buffer.getvalue())), name)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error)
@@ -48,7 +52,7 @@ def trace(name: str, spec: GraphSpec) -> bytes:
 
 def _samples(spec: GraphSpec) -> tuple[torch.Tensor, ...]:
     side = _TRACED.get(spec.stride, 16 * spec.stride)
-    wide = side + 2 * (spec.stride == 1)
+    wide = side + max(2, spec.multiple) * (spec.stride == 1)
     return tuple(
         torch.zeros(1, feed.channels, side // feed.stride, wide // feed.columns)
         for feed in spec.feeds
@@ -78,11 +82,10 @@ def count_macs(data: bytes, feeds: Sequence[Feed], side: int = 64) -> float:
         for dim, value in zip(given.type.tensor_type.shape.dim, sizes, strict=True):
             dim.Clear()
             dim.dim_value = value
-    model = shape_inference.infer_shapes(model, data_prop=True)
-    shapes = {
-        info.name: [d.dim_value for d in info.type.tensor_type.shape.dim]
-        for info in (*model.graph.value_info, *model.graph.input, *model.graph.output)
-    }
+    shapes = _shapes(model)
+    if any(node.op_type in _COUNTED and not _known(node, shapes) for node in model.graph.node):
+        model = _folded(model)
+        shapes = _shapes(model)
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     for node in model.graph.node:  # weights stored as FP16 come through a Cast
         if node.op_type == "Cast" and node.input[0] in weights:
@@ -91,16 +94,48 @@ def count_macs(data: bytes, feeds: Sequence[Feed], side: int = 64) -> float:
     return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / positions
 
 
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Shapes of all values of a graph with fixed inputs; 0 for sides that are not found out."""
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    return {
+        info.name: [d.dim_value for d in info.type.tensor_type.shape.dim]
+        for info in (*graph.value_info, *graph.input, *graph.output)
+    }
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with what follows from its inputs' shapes computed, such as widths of padding."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
+        ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)
+
+
+def _grid(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[int]:
+    """Shape of the positions at which a convolution's weights are used."""
+    return shapes.get(node.output[0] if node.op_type == "Conv" else node.input[0], [])
+
+
+def _known(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> bool:
+    grid = _grid(node, shapes)
+    return len(grid) == 4 and 0 not in grid
+
+
 def _node_macs(
     node: onnx.NodeProto, shapes: dict[str, list[int]], weights: dict[str, list[int]]
 ) -> int:
-    if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:
+    if node.op_type not in _COUNTED or node.input[1] not in weights:
         return 0
     kernel = weights[node.input[1]]
     # Conv: each output position takes Cin/g · kh · kw per output channel. ConvTranspose: each
     # input position gives Cout/g · kh · kw per input channel.
-    grid = shapes.get(node.output[0] if node.op_type == "Conv" else node.input[0], [])
-    if len(grid) != 4 or 0 in grid:
+    grid = _grid(node, shapes)
+    if not _known(node, shapes):
         raise ExportError(f"MACs cannot be counted: shape of {node.name} is unknown, found {grid}")
     area = kernel[0] * kernel[1] * kernel[2] * kernel[3]
     return grid[2] * grid[3] * area

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from latentsr import jpeg
 from latentsr import stream as container
 from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
@@ -20,7 +21,7 @@ from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
 from latentsr.image import to_rgb8
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
-from latentsr.stream import Stream, pad_to
+from latentsr.stream import Padding, Stream
 from latentsr.timing import Timeline
 
 MAX_OWN_THREADS = 8
@@ -71,6 +72,14 @@ class Codec:
                 self._engines[name] = load_engine(self.bundle, name, self._backend, self._options)
             return self._engines[name]
 
+    def runs_on(self, route: str | None = None) -> str:
+        """Device and library of a route's last graph, or of the bundle's first."""
+        graphs = list(self.bundle.manifest.graphs)[:1]
+        if route is not None:
+            steps = self.bundle.manifest.routes[route].steps
+            graphs = [step["graph"] for step in steps if step["op"] == "graph"][-1:]
+        return self.engine(graphs[0]).runs_on if graphs else "no engine"
+
     def warmup(self, route: str = "lr") -> None:
         """Load all engines of a decode route, so that the first picture does not wait."""
         for name in self._missing_engines(self.bundle.route(route, "decode"), exact=True):
@@ -86,10 +95,13 @@ class Codec:
         the stream decodes on every device, and code in the `lanes` form; False for strings
         that CompressAI shall decode. centred: pad on all sides, as its example does, instead of
         to the right and below.
-        Returns the stream's bytes. Raises ImageError, UsageError, BackendError.
+        Returns the stream's bytes; where the bundle's only chunk is a file of a known format, that
+        file. Raises ImageError, UsageError, BackendError.
         """
         run = self.run_encode(to_rgb8(image), route, exact, centred)
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
+        if self.bundle.manifest.file_model is not None:
+            return run.chunks[names[0]]
         return container.pack(
             Stream(
                 run.width, run.height, run.padding, self.bundle.fingerprint,
@@ -103,8 +115,8 @@ class Codec:
         """Run an encode route on uint8 (H, W, 3) and keep every value on the way."""
         height, width = picture.shape[:2]
         container.check_size(width, height)
-        padding = pad_to((width, height), self.bundle.manifest.multiple, centred)
-        run = routes.Run(width, height, padding, values={"picture": picture})
+        run = routes.Run(width, height, Padding(), values={"picture": picture})
+        run.multiple, run.centred = self.bundle.manifest.multiple, centred
         run.threads = self._threads
         run.exact = exact and bool(self.bundle.manifest.exact)
         # Context models in floating point have one order of positions, CompressAI's.
@@ -122,12 +134,17 @@ class Codec:
         return self._decode(stream, self.bundle.route(route, "decode"))
 
     def upscale(
-        self, stream: bytes | bytearray | memoryview, route: str = "latent_x4"
+        self, stream: bytes | bytearray | memoryview, route: str | None = None
     ) -> np.ndarray:
-        """Enlarged picture of a stream: uint8 (H·scale, W·scale, 3); errors as `decode`."""
+        """Enlarged picture of a stream: uint8 (H·scale, W·scale, 3); errors as `decode`.
+
+        route: None for the one that the bundle names, usually ``latent_x4``.
+        """
+        route = self.bundle.manifest.upscale if route is None else route
         chosen = self.bundle.route(route, "decode")
         if chosen.scale == 1:
-            larger = [n for n, r in self.bundle.manifest.routes.items() if r.scale > 1]
+            known = self.bundle.manifest.routes.items()
+            larger = [n for n, r in known if r.scale > 1 and r.kind == "decode"]
             raise UsageError(
                 f"route does not enlarge: found {route!r}, expected one of "
                 f"{', '.join(larger) or '(none)'}; choose one of these or use decode"
@@ -135,7 +152,16 @@ class Codec:
         return self._decode(stream, chosen)
 
     def open_stream(self, data: bytes | bytearray | memoryview) -> Stream:
-        """Take a stream apart and make sure that it belongs to this bundle."""
+        """Take a stream apart and make sure that it belongs to this bundle.
+
+        Where streams are files of a known format, any such file does, in one chunk; its `form` is
+        the format.
+        """
+        model = self.bundle.manifest.file_model
+        if model is not None:
+            whole = bytes(data)
+            width, height = jpeg.size(whole)
+            return Stream(width, height, Padding(), self.bundle.fingerprint, (whole,), model)
         parts = container.unpack(bytes(data))
         if parts.fingerprint != self.bundle.fingerprint:
             raise StreamError(

@@ -14,6 +14,8 @@ from latentsr.errors import StreamError, UsageError
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 STREAMS = (".lss",)
 COMPRESSAI_FILES = (".bin",)
+# Suffixes of streams that are files of a known format, the first for writing.
+FILE_STREAMS = {"jpeg": (".jpg", ".jpeg")}
 _MAX_STREAM = 1 << 30
 
 
@@ -57,6 +59,11 @@ def read_stream(path: Path) -> bytes:
     if len(data) > _MAX_STREAM:
         raise StreamError(f"stream is too large: found over {_MAX_STREAM} bytes in {path}")
     return data
+
+
+def stream_suffixes(file_model: str | None) -> tuple[str, ...]:
+    """Suffixes of a bundle's streams, by `Manifest.file_model`; the first is the one to write."""
+    return STREAMS if file_model is None else FILE_STREAMS[file_model]
 
 
 def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
@@ -105,6 +112,15 @@ def name_outputs(inputs: Sequence[Path], output: Path | None, ending: str) -> li
             "names; rename the inputs or run them apart"
         )
     return names
+
+
+def check_apart(source: Path, target: Path) -> None:
+    """Refuse to write over what is read: a photograph must survive `encode photo.jpg`."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(
+            f"output would replace its input: found {target} for both, expected different names; "
+            "choose another output folder or file"
+        )
 
 
 def _cannot_write(path: Path, error: OSError) -> UsageError:

@@ -12,7 +12,10 @@
     entropy         {graphs: [names], chunks: [{name, model, channels, stride, tables, skip,
                      context}], exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
+    upscale         the decode route that enlarges where none is named; "latent_x4" if absent
     random_weights  true where the weights were not trained: only speed means something
+    preset          {name, paper, size, options} where the bundle was made from a preset
+    assumptions     what its paper leaves open and what was chosen: a list of sentences
     created_by      versions of what wrote the bundle
     source          where the weights came from: {file, sha256} for each checkpoint
 
@@ -27,6 +30,9 @@ scale, whose symbols are 0 and not coded in the `lanes` form. `context` is there
 chunk's scales and means depend on its own symbols: {tensors: prefix of the context model's names
 in the tables (`latentsr.entropy.context_tensors`), order: "wavefront", how positions follow each
 other in the `lanes` form}. Such a chunk has no `skip`.
+A chunk of a model in `FILE_MODELS` is a file of a known format (`latentsr.jpeg`) without tensors.
+Where it is the only chunk, a stream has no container: it is that file itself, and any such file is
+a stream.
 Steps are described in `latentsr.pipeline.routes`.
 """
 
@@ -42,7 +48,9 @@ from latentsr.errors import BundleError
 
 FORMAT = "latentsr-bundle"
 FORMAT_VERSION = 1
-MODELS = ("factorized", "gaussian")
+FILE_MODELS = ("jpeg",)
+MODELS = ("factorized", "gaussian", *FILE_MODELS)
+UPSCALE = "latent_x4"
 ORDERS = ("wavefront",)
 PRECISIONS = ("fp32", "fp16")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
@@ -94,6 +102,8 @@ class Context:
 class Chunk:
     """One entropy-coded latent: its model, channel count and stride against the picture.
 
+    Or a file that holds a picture: then its model is one of `FILE_MODELS`.
+
     columns: the stride along the width. tables: how the names of its tensors begin, as chunks may
     share them. skip: rows of its tables whose symbols are certain zeros. context: its context
     model, if any.
@@ -107,6 +117,11 @@ class Chunk:
     tables: str
     skip: int = 0
     context: Context | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the chunk is a file of a known format, without entropy tables."""
+        return self.model in FILE_MODELS
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,14 @@ class Manifest:
     chunks: tuple[Chunk, ...]
     exact: Mapping[str, str]
     routes: Mapping[str, Route]
+    upscale: str
     raw: Mapping[str, Any]
+
+    @property
+    def file_model(self) -> str | None:
+        """Format of the file that a stream is, or None where streams have our container."""
+        only = self.chunks[0]
+        return only.model if len(self.chunks) == 1 and only.is_file else None
 
 
 class _Reader:
@@ -224,6 +246,7 @@ def _manifest(root: _Reader) -> Manifest:
         chunks=chunks,
         exact=exact,
         routes={name: _route(item) for name, item in root.children("routes").items()},
+        upscale=root.get("upscale", str, UPSCALE),
         raw=root.value,
     )
 
@@ -282,6 +305,8 @@ def _chunk(item: _Reader) -> Chunk:
     if item.get("model", str) not in MODELS:
         raise item.fault("model", f"one of {', '.join(MODELS)}")
     channels, (stride, columns) = item.whole("channels", 1, 1 << 16), _strides(item)
+    if item.value["model"] in FILE_MODELS and (channels, stride, columns) != (3, 1, 1):
+        raise item.fault("model", "3 channels at stride 1 for a file")
     gaussian = item.value["model"] == "gaussian"
     context = _context(item) if "context" in item.value else None
     most = 256 if gaussian and context is None else 0

@@ -72,7 +72,10 @@ def pad_to(size: tuple[int, int], multiple: int, centred: bool = False) -> Paddi
 
 @dataclass(frozen=True)
 class Stream:
-    """One compressed picture, taken apart."""
+    """One compressed picture, taken apart.
+
+    form: one of `FORMS`, or of `manifest.FILE_MODELS` where the stream is a file without container.
+    """
 
     width: int
     height: int

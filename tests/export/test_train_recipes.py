@@ -11,11 +11,25 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("compressai")
 
+import latentsr  # noqa: E402
 from latentsr.errors import CheckpointError, ImageError, UsageError  # noqa: E402
+from latentsr_export.exporter import export  # noqa: E402
+from latentsr_export.networks.car import ArtefactRemoval  # noqa: E402
 from latentsr_export.networks.edsr import EDSR  # noqa: E402
 from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
 from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
-from latentsr_export.train import codec, data, latent_sr, pixel_sr  # noqa: E402
+from latentsr_export.networks.resampler import Resampler  # noqa: E402
+from latentsr_export.networks.rrdbnet import RRDBNet  # noqa: E402
+from latentsr_export.networks.suzuki import Suzuki2021  # noqa: E402
+from latentsr_export.train import (  # noqa: E402
+    codec,
+    data,
+    jpeg_sr,
+    latent_sr,
+    pixel_sr,
+    resampler,
+    selective,
+)
 from latentsr_export.train.loop import Settings, load_weights, resume_path  # noqa: E402
 
 
@@ -112,6 +126,45 @@ def test_pixel_sr_trains_and_resumes(pictures: Path, codec_file: Path, tmp_path:
     assert [p.name for p in out.parent.iterdir() if p.suffix == ".part"] == []
 
 
+def test_rrdbnet_trains(pictures: Path, codec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rrdbnet.pth"
+    sizes = ["--features", "4", "--blocks", "1", "--crop", "16", "--batch", "1"]
+    argv = ["--codec", str(codec_file), "--network", "rrdbnet", *sizes]
+    pixel_sr.main([*common(pictures, out, 2), *argv])
+    assert RRDBNet.from_state_dict(load_weights(out)).scale == 4
+
+
+def test_jpeg_sr_trains_in_three_steps_and_resumes(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "jin.pth"
+    argv = ["--features", "4", "--blocks", "1", "--car-features", "4", "--car-layers", "2",
+            "--crop", "16", "--batch", "2", "--scale", "2"]  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"no checkpoint.*resume"):
+        jpeg_sr.main([*common(pictures, out, 8), *argv, "--resume"])
+    assert jpeg_sr.main([*common(pictures, out, 8), *argv]) == out
+    steps = [jpeg_sr.beside(out, "step1"), jpeg_sr.beside(out, "step2"), out]
+    assert [load_weights(resume_path(path))["step"] for path in steps] == [2, 4, 2]
+    both, car = load_weights(out), load_weights(jpeg_sr.beside(out, "car"))
+    assert all(torch.equal(both[f"car.{key}"], value) for key, value in car.items())
+    ArtefactRemoval.from_state_dict(car)
+    sr = load_weights(jpeg_sr.beside(out, "sr"))
+    assert EDSR.from_state_dict(sr).scale == 2
+    # The second step leaves the first one's network alone, the third one trains both.
+    first = load_weights(steps[0])
+    assert any(not torch.equal(first[key], car[key]) for key in first)
+    jpeg_sr.main([*common(pictures, out, 16), *argv, "--resume"])
+    assert [load_weights(resume_path(path))["step"] for path in steps] == [4, 8, 4]
+
+
+def test_jpeg_batches_are_of_one_place(pictures: Path) -> None:
+    loaded = data.load_pictures([pictures], 64)
+    triples = jpeg_sr.make_triples(loaded, 4, 90, "4:4:4")
+    decoded, low, high = next(jpeg_sr.batches(triples, 4, 16, 3, 1))
+    assert decoded.shape == low.shape == (3, 3, 16, 16) and high.shape == (3, 3, 64, 64)
+    assert 0 < (decoded - low).abs().mean() < 0.05
+    reduced = torch.nn.functional.interpolate(high, scale_factor=0.25, mode="area")
+    assert (reduced - low).abs().mean() < 0.05
+
+
 @pytest.mark.parametrize("kind", [LatentSRLight, LatentSR])
 def test_latent_sr_trains_on_a_frozen_codec(
     kind: type, pictures: Path, codec_file: Path, tmp_path: Path
@@ -185,3 +238,56 @@ def test_schedule_by_minutes_or_steps() -> None:
 def test_symmetries_of_the_square_differ() -> None:
     crop = torch.arange(4.0).reshape(1, 2, 2)
     assert len({tuple(data.flip(crop, k).flatten().tolist()) for k in range(8)}) == 8
+
+
+def test_windowed_codec_is_exported_and_codes(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "window.pth"
+    sizes = ["--features", "6", "--latent", "9", "--crop", "64", "--batch", "1"]
+    codec.main([*common(pictures, out, 2), *sizes, "--window", "4"])
+    export(out, tmp_path / "window.lsr")
+    picture = np.zeros((50, 70, 3), np.uint8)
+    with latentsr.load(tmp_path / "window.lsr", threads=1) as loaded:
+        assert loaded.decode(loaded.encode(picture)).shape == picture.shape
+    with pytest.raises(UsageError, match=r"--window: found 9, expected 0\.\.8"):
+        codec.main([*common(pictures, out, 2), *sizes, "--window", "9"])
+
+
+@pytest.mark.parametrize("part", [None, "mask", "residual"])
+def test_selective_detail_without_a_part(pictures: Path, tmp_path: Path, part: str | None) -> None:
+    out = tmp_path / "selective.pth"
+    sizes = ["--share", "0.05", "--features", "4", "--blocks", "1", "--crop", "128", "--batch", "1"]
+    left_out = ["--without", part] if part else []
+    selective.main([*common(pictures, out, 2), *sizes, *left_out])
+    network = Suzuki2021().build(torch.load(out, weights_only=True)).eval()
+    with torch.no_grad():
+        made = network(torch.rand(1, 3, 64, 128))
+    enlarged = torch.nn.functional.interpolate(made["x_m"], scale_factor=2, mode="bilinear")
+    assert bool((made["mask"] < 1e-9).all()) == (part == "mask")
+    assert torch.allclose(made["x_m2"], enlarged, atol=1e-6) == (part == "residual")
+    with pytest.raises(UsageError, match="--crop: found 64, expected a multiple of 128"):
+        selective.main([*common(pictures, out, 1), "--crop", "64"])
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_resampler_and_upscaler_learn_together(pictures: Path, tmp_path: Path, scale: int) -> None:
+    out = tmp_path / "pair.pth"
+    sizes = ["--width", "4", "--features", "6", "--blocks", "1", "--crop", "64", "--batch", "1"]
+    resampler.main([*common(pictures, out, 2), *sizes, "--scale", str(scale)])
+    state = torch.load(tmp_path / "pair-resampler.pth", weights_only=True)
+    assert Resampler.detect(state) and Resampler.from_state_dict(state).scale == scale
+    state = torch.load(tmp_path / "pair-upscaler.pth", weights_only=True)
+    assert EDSR.from_state_dict(state).scale == scale
+    resampler.main([*common(pictures, tmp_path / "b.pth", 1), *sizes, "--bicubic"])
+    assert not (tmp_path / "b-resampler.pth").exists()
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_untrained_resampler_starts_as_a_mean(scale: int) -> None:
+    torch.manual_seed(1)
+    network = Resampler(scale, 4).eval()
+    resampler.initialise_as_box(network)
+    ramp = torch.linspace(0, 1, 64).reshape(1, 1, 1, -1).expand(1, 3, 32, 64)
+    with torch.no_grad():
+        made = network(ramp)
+    wanted = torch.nn.functional.avg_pool2d(ramp, scale)
+    assert float((made - wanted)[..., 4:-4].abs().max()) < 0.01

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from jpeg_bundle import write_jpeg_bundle
 from latentsr.bundle import DEMO
 from latentsr.errors import BackendError, LatentSRError
 from spoiled_bundles import SPOILERS, VALUES, places, put, use
@@ -24,10 +25,12 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DEMO, tmp_path / "copy.lsr"))
 
 
-def test_any_value_replaced_in_the_manifest(copied: Path, picture: np.ndarray) -> None:
-    text = (copied / "manifest.json").read_text()
+def spoil_manifest(bundle: Path, picture: np.ndarray, seed: int) -> int:
+    """Put any value in place of any other, many times; how often the bundle was refused."""
+    text = (bundle / "manifest.json").read_text()
     paths = [p for p in places(json.loads(text)) if p[0] not in ("created_by", "source")]
-    chance = random.Random(12)
+    chance = random.Random(seed)
+    refused = 0
     for _ in range(ROUNDS):
         raw = json.loads(text)
         path = chance.choice(paths)
@@ -38,11 +41,21 @@ def test_any_value_replaced_in_the_manifest(copied: Path, picture: np.ndarray) -
             del place[path[-1]]
         else:
             place[path[-1]] = chance.choice(VALUES)
-        (copied / "manifest.json").write_text(json.dumps(raw))
+        (bundle / "manifest.json").write_text(json.dumps(raw))
         try:
-            use(copied, picture[:20, :20])
+            use(bundle, picture[:20, :20])
         except LatentSRError:
-            continue
+            refused += 1
+    return refused
+
+
+def test_any_value_replaced_in_the_manifest(copied: Path, picture: np.ndarray) -> None:
+    spoil_manifest(copied, picture, 12)
+
+
+def test_any_value_replaced_in_the_manifest_of_files(tmp_path: Path, picture: np.ndarray) -> None:
+    bundle = write_jpeg_bundle(tmp_path / "jpeg.lsr")
+    assert 0 < spoil_manifest(bundle, picture, 13) < ROUNDS
 
 
 def test_any_entropy_tensor_replaced(copied: Path, picture: np.ndarray) -> None:

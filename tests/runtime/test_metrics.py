@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 
 import numpy as np
 import pytest
 
+from latentsr.bundle import DEMO
 from latentsr.errors import UsageError
+from latentsr.image import to_rgb8
 from latentsr.report.metrics import ms_ssim, psnr, psnr_y, ssim
 
 
@@ -60,6 +63,23 @@ def test_same_as_pytorch_msssim(shape: tuple[int, int, int], strength: float) ->
     assert ms_ssim(a, b) == pytest.approx(float(reference.ms_ssim(first, second)), abs=1e-5)
     scaled = ms_ssim(a / np.float32(255), b / np.float32(255), data_range=1.0)
     assert scaled == pytest.approx(ms_ssim(a, b), abs=1e-6)
+
+
+def test_same_as_scikit_image_and_piq() -> None:
+    # scikit-image 0.26.0 (peak_signal_noise_ratio, rgb2ycbcr, structural_similarity with Gaussian
+    # weights of 1.5 and no sample covariance) and piq 0.8.0 (multi_scale_ssim), on the shipped
+    # picture and a copy with fewer levels, blurred along its rows; whole numbers throughout.
+    a = to_rgb8(DEMO.parent / "coffee.png")
+    b = a // 24 * 24 + np.uint8(11)
+    b[:, 1:] = (b[:, 1:].astype(int) * 3 + b[:, :-1]) // 4
+    # These sides can be halved four times, so that no two ways of rounding down differ.
+    a, b = a[:384, :576], b[:384, :576]
+    assert zlib.crc32(b.tobytes()) == 0x7464CEAC
+    assert psnr(a, b) == pytest.approx(31.07201749956208, abs=1e-9)
+    assert psnr_y(a, b) == pytest.approx(34.66601034917883, abs=1e-9)
+    assert psnr_y(a, b, border=4) == pytest.approx(34.6456801496098, abs=1e-9)
+    assert ssim(a, b) == pytest.approx(0.8438112828212555, abs=1e-6)
+    assert ms_ssim(a, b) == pytest.approx(0.9585726025373216, abs=1e-6)
 
 
 def test_gray_without_channel_axis() -> None:

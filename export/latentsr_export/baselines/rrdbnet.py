@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentsr.errors import BackendError
+from latentsr_export.networks.rrdbnet import RRDBNet
 from latentsr_export.pixel_sr import PixelSR
 
 SEED = 0
@@ -21,18 +21,11 @@ def random_rrdbnet() -> PixelSR:
 
     The weights are the same in every process (seed 0); only the speed means anything.
     """
-    try:
-        from spandrel.architectures.ESRGAN import ESRGAN
-    except ImportError:
-        raise BackendError(
-            "library of network architectures is missing: found no spandrel, expected it for "
-            "RRDBNet; run: pip install 'latentsr[export]', or pass --baseline-sr"
-        ) from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        module: nn.Module = ESRGAN().eval().requires_grad_(False)
+        module: nn.Module = RRDBNet().eval().requires_grad_(False)
     count = sum(parameter.numel() for parameter in module.parameters())
-    return PixelSR(module, 4, "RRDBNet-23", count, "spandrel")
+    return PixelSR(module, 4, "RRDBNet-23", count, "latentsr")
 
 
 def count_macs(network: PixelSR) -> float:

@@ -21,7 +21,7 @@ from latentsr_export.networks.factorized import (
     is_four_layer,
     transforms,
 )
-from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.parts import CodecParts, GraphSpec, Predicted
 
 PREFIX = "y.context"
 
@@ -81,7 +81,7 @@ class JointAutoregressive:
                 {"op": "entropy_encode", "in": "y", **given},
             ),
             latent=(ENTROPY_DECODE_Z, step, {"op": "entropy_decode", **given}),
-            context=layers,
+            predicted=(Predicted("y", "entropy_parameters", context=layers),),
         )
 
 

@@ -1,4 +1,4 @@
-"""EDSR, the pixel super-resolution network with the key names of the public EDSR-PyTorch files."""
+"""EDSR (Lim et al. 2017, arXiv 1707.02921), with the key names of the EDSR-PyTorch files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from latentsr.errors import CheckpointError
-from latentsr_export.networks.shapes import check_shape, count_blocks, load_strictly
+from latentsr_export.networks.folding import DIV2K_MEAN, State, divide_range, fold_mean_shift
+from latentsr_export.networks.layouts import Rule, has_all, rename
+from latentsr_export.networks.shapes import build, check_shape, count_blocks, shuffle_ratio
 
 # Upsampler layouts: scale -> ratio of each pixel-shuffle stage.
 STAGES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+_BASICSR = (
+    "conv_first.weight",
+    "body.0.conv1.weight",
+    "conv_after_body.weight",
+    "conv_last.weight",
+)
+_BASICSR_RANGE = 255.0  # its networks' img_range, which their files do not store
 
 
 class ResBlock(nn.Module):
@@ -39,14 +48,15 @@ class ResBlock(nn.Module):
 class EDSR(nn.Module):
     """RGB (N, 3, H, W) in 0..1 to RGB (N, 3, scale*H, scale*W) in about 0..1 (not clamped).
 
-    With `mean_shift` the network works, as the public weights do, on 0..255 values with a mean
-    taken off; the shift and the factor 255 are applied here, so callers see 0..1 either way.
+    With `mean_shift` the network takes a mean colour off, as the public weights do; adding it again
+    is in the last bias. The public weights work on 0..255, which the biases are brought from.
     The residual scale is not stored in checkpoints: as in the paper it is 0.1 for the wide
     network (256 features) and 1 otherwise.
     """
 
     NAME = "edsr"
     KIND = "pixel_sr"
+    mean: Tensor
 
     def __init__(
         self, features: int = 64, blocks: int = 16, scale: int = 4, mean_shift: bool = False
@@ -56,8 +66,7 @@ class EDSR(nn.Module):
         self.mean_shift = mean_shift
         res_scale = 0.1 if features == 256 else 1.0
         if mean_shift:
-            self.sub_mean = nn.Conv2d(3, 3, 1)
-            self.add_mean = nn.Conv2d(3, 3, 1)
+            self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
         self.head = nn.Sequential(nn.Conv2d(3, features, 3, padding=1))
         body: list[nn.Module] = [ResBlock(features, res_scale) for _ in range(blocks)]
         self.body = nn.Sequential(*body, nn.Conv2d(features, features, 3, padding=1))
@@ -70,27 +79,49 @@ class EDSR(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Upscaled picture; see the class for shapes and ranges."""
         if self.mean_shift:
-            x = self.sub_mean(x * 255.0)
+            x = x - self.mean
         x = self.head(x)
-        x = self.tail(self.body(x) + x)
-        if self.mean_shift:
-            x = self.add_mean(x) * (1.0 / 255.0)
-        return x
+        return self.tail(self.body(x) + x)
 
     @staticmethod
     def detect(state: Mapping[str, Tensor]) -> bool:
-        """Whether the keys are those of an EDSR checkpoint."""
+        """Whether the keys are those of an EDSR checkpoint, of EDSR-PyTorch or of BasicSR."""
         needed = ("head.0.weight", "body.0.body.0.weight", "body.0.body.2.weight", "tail.1.weight")
-        return all(key in state for key in needed)
+        return has_all(state, *needed) or has_all(state, *_BASICSR)
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> EDSR:
         """Network in eval mode with sizes deduced from `state`; CheckpointError if inconsistent."""
+        state = _plain(state)
         head = check_shape(state, "head.0.weight", (None, 3, 3, 3))
         features = int(head.shape[0])
         blocks = count_blocks(state, "body.{}.body.0.weight")
-        network = cls(features, blocks, _scale(state, features), "sub_mean.weight" in state)
-        return load_strictly(network, state).eval()
+        return build(state, cls, features, blocks, _scale(state, features), "mean" in state)
+
+
+def _plain(state: Mapping[str, Tensor]) -> State:
+    """Own key names, for values in 0..1, the mean shift as in `fold_mean_shift`."""
+    if has_all(state, *_BASICSR):
+        state = rename(state, _rules(count_blocks(state, "body.{}.conv1.weight")))
+        mean = torch.tensor(DIV2K_MEAN)
+        own = divide_range(state, _BASICSR_RANGE)
+        own["tail.1.bias"] = check_shape(own, "tail.1.bias", (3,)) + mean
+        return {**own, "mean": mean.reshape(1, 3, 1, 1)}
+    if "sub_mean.weight" in state:
+        return fold_mean_shift(state, "tail.1")
+    return dict(state)
+
+
+def _rules(blocks: int) -> list[Rule]:
+    """BasicSR's names to those of EDSR-PyTorch."""
+    return [
+        (r"conv_first\.(\w+)", r"head.0.\1"),
+        (r"body\.(\d+)\.conv1\.(\w+)", r"body.\1.body.0.\2"),
+        (r"body\.(\d+)\.conv2\.(\w+)", r"body.\1.body.2.\2"),
+        (r"conv_after_body\.(\w+)", rf"body.{blocks}.\1"),
+        (r"upsample\.(\d+)\.(\w+)", r"tail.0.\1.\2"),
+        (r"conv_last\.(\w+)", r"tail.1.\1"),
+    ]
 
 
 def initialise_as_bilinear(network: EDSR) -> None:
@@ -148,11 +179,7 @@ def _scale(state: Mapping[str, Tensor], features: int) -> int:
     """Upscaling factor from the pixel-shuffle stages."""
     ratios: list[int] = []
     while f"tail.0.{2 * len(ratios)}.weight" in state:
-        key = f"tail.0.{2 * len(ratios)}.weight"
-        weight = check_shape(state, key, (None, features, 3, 3))
-        ratio = math.isqrt(int(weight.shape[0]) // features)
-        check_shape(state, key, (features * ratio * ratio, features, 3, 3))
-        ratios.append(ratio)
+        ratios.append(shuffle_ratio(state, f"tail.0.{2 * len(ratios)}.weight", features, features))
     for scale, stages in STAGES.items():
         if stages == tuple(ratios):
             return scale

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latentsr_export.networks.gdn import fold_gdn
-from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.parts import CodecParts, GraphSpec, graph_step
 
 _BOUNDS = {"likelihood_lower_bound.bound": 1e-9, "lower_bound_scale.bound": 0.11}
 ENTROPY_DECODE_Z = {"op": "entropy_decode", "chunk": "z", "out": "z_hat"}
@@ -100,11 +100,6 @@ def transforms(net: Any, latent_channels: int) -> dict[str, GraphSpec]:
             fold_gdn(net.g_s), ("y_hat",), ("x_hat",), latent_channels, 16, "analysis", True
         ),
     }
-
-
-def graph_step(graph: str, inputs: list[str], outputs: list[str]) -> dict[str, Any]:
-    """A route step that runs a graph."""
-    return {"op": "graph", "graph": graph, "in": inputs, "out": outputs}
 
 
 def bottleneck_tensors(chunk: str, bottleneck: Any) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from latentsr_export.networks.factorized import (
     is_four_layer,
     transforms,
 )
-from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.parts import CodecParts, GraphSpec, Predicted
 
 
 class AbsoluteHyperAnalysis(nn.Module):
@@ -110,6 +110,7 @@ class ScaleHyperprior:
                 step,
                 {"op": "entropy_decode", "chunk": "y", "out": "y_hat", **given},
             ),
+            predicted=(Predicted("y", "entropy_parameters"),),
         )
 
     @staticmethod

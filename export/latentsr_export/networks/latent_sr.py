@@ -8,45 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
+from latentsr_export.networks.rrdbnet import RRDB
 from latentsr_export.networks.shapes import check_shape, count_blocks, load_strictly
 
 HEAD_STAGES = 6  # x2 each: 64 = latent stride 16 times scale 4
-
-
-class DenseBlock(nn.Module):
-    """Five densely connected 3x3 convolutions; a fifth of the last one is added to the input."""
-
-    def __init__(self, features: int, growth: int) -> None:
-        super().__init__()
-        for k in range(1, 5):
-            inputs = features + (k - 1) * growth
-            setattr(self, f"conv{k}", nn.Conv2d(inputs, growth, 3, padding=1))
-        self.conv5 = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
-        self.activation = nn.LeakyReLU(0.2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features of the shape of `x`."""
-        seen = [x]
-        for k in range(1, 5):
-            seen.append(self.activation(getattr(self, f"conv{k}")(torch.cat(seen, 1))))
-        return self.conv5(torch.cat(seen, 1)) * 0.2 + x
-
-
-class RRDB(nn.Module):
-    """Residual in residual: three dense blocks, a fifth of which is added to the input."""
-
-    def __init__(self, features: int, growth: int) -> None:
-        super().__init__()
-        self.rdb1 = DenseBlock(features, growth)
-        self.rdb2 = DenseBlock(features, growth)
-        self.rdb3 = DenseBlock(features, growth)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features of the shape of `x`."""
-        return self.rdb3(self.rdb2(self.rdb1(x))) * 0.2 + x
 
 
 class LatentSR(nn.Module):

@@ -1,18 +1,25 @@
-"""RLFN, the small pixel super-resolution network that won NTIRE 2022's efficiency track."""
+"""RLFN (Kong et al. 2022, arXiv 2205.07514), which won NTIRE 2022's efficiency track."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentsr.errors import CheckpointError
-from latentsr_export.networks.shapes import check_shape, count_blocks, load_strictly
+from latentsr_export.networks.folding import divide_range
+from latentsr_export.networks.layouts import Rule, has_all, rename
+from latentsr_export.networks.shapes import build, check_shape, count_blocks, shuffle_ratio
+from latentsr_export.networks.value_range import find_range
 
 _SLOPE = 0.05
+# The names of the authors' own repository to those of their entry to the challenge.
+_AUTHORS: tuple[Rule, ...] = (
+    (r"conv_1\.(\w+)", r"fea_conv.\1"),
+    (r"block_(\d+)\.(.+)", r"B\1.\2"),
+    (r"conv_2\.(\w+)", r"LR_conv.\1"),
+)
 
 
 class ESA(nn.Module):
@@ -54,10 +61,7 @@ class RLFB(nn.Module):
 
 
 class RLFN(nn.Module):
-    """RGB (N, 3, H, W) in 0..1 to RGB (N, 3, scale*H, scale*W) in about 0..1 (not clamped).
-
-    value_range: what the weights were trained on, 255 or 1; it is applied here.
-    """
+    """RGB (N, 3, H, W) in 0..1 to RGB (N, 3, scale*H, scale*W) in about 0..1 (not clamped)."""
 
     NAME = "rlfn"
     KIND = "pixel_sr"
@@ -65,10 +69,10 @@ class RLFN(nn.Module):
 
     def __init__(
         self, features: int = 46, inner: int = 48, attention: int = 16, blocks: int = 4,
-        scale: int = 4, value_range: float = 255.0,
+        scale: int = 4,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.scale, self.blocks, self.value_range = scale, blocks, value_range
+        self.scale, self.blocks = scale, blocks
         self.fea_conv = nn.Conv2d(3, features, 3, padding=1)
         for index in range(blocks):
             self.add_module(f"B{index + 1}", RLFB(features, inner, attention))
@@ -78,52 +82,31 @@ class RLFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscaled picture; see the class for shapes and ranges."""
-        first = self.fea_conv(x * self.value_range)
+        first = self.fea_conv(x)
         out = first
         for index in range(self.blocks):
             out = self.get_submodule(f"B{index + 1}")(out)
-        out = self.upsampler(self.LR_conv(out) + first)
-        return out * (1.0 / self.value_range)
+        return self.upsampler(self.LR_conv(out) + first)
 
     @staticmethod
     def detect(state: Mapping[str, Tensor]) -> bool:
         """Whether the keys are those of an RLFN checkpoint."""
-        needed = ("fea_conv.weight", "B1.c1_r.weight", "B1.esa.conv_f.weight", "upsampler.0.weight")
-        return all(key in state for key in needed)
+        needed = ("fea_conv.weight", "B1.c1_r.weight", "B1.c5.weight", "B1.esa.conv_f.weight")
+        own = rename(state, _AUTHORS)
+        return has_all(own, *needed) and "B1.c1_d.weight" not in own
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> RLFN:
-        """Network in eval mode with sizes deduced from `state`; CheckpointError if inconsistent."""
+        """Network in eval mode with sizes deduced from `state`; CheckpointError if inconsistent.
+
+        Weights that were made for 0..255 are brought to 0..1.
+        """
+        state = rename(state, _AUTHORS)
         features = int(check_shape(state, "fea_conv.weight", (None, 3, 3, 3)).shape[0])
         inner = int(check_shape(state, "B1.c1_r.weight", (None, features, 3, 3)).shape[0])
         squeeze = check_shape(state, "B1.esa.conv1.weight", (None, features, 1, 1))
-        last = check_shape(state, "upsampler.0.weight", (None, features, 3, 3))
-        scale = math.isqrt(int(last.shape[0]) // 3)
-        if scale < 1 or 3 * scale * scale != last.shape[0]:
-            raise CheckpointError(
-                f"tensor 'upsampler.0.weight' has a wrong shape: found {last.shape[0]} outputs, "
-                "expected 3 times a square"
-            )
-        # The file counts from 1, `count_blocks` from 0.
-        first = {key.removeprefix("B"): state[key] for key in state if key.startswith("B")}
-        blocks = count_blocks({"0.c1_r.weight": squeeze, **first}, "{}.c1_r.weight") - 1
-        network = cls(features, inner, int(squeeze.shape[0]), blocks, scale)
-        return _with_range(load_strictly(network, state).eval())
-
-
-@torch.no_grad()
-def _with_range(network: RLFN) -> RLFN:
-    """Set `value_range` to the one under which the network keeps a plain picture as it is.
-
-    The file does not say it, but the biases are made for one range: with the other, brightness
-    and contrast of a smooth picture come out visibly wrong.
-    """
-    row, column = torch.meshgrid(torch.linspace(0, 3, 48), torch.linspace(0, 4, 48), indexing="ij")
-    picture = torch.stack([0.5 + 0.35 * torch.sin(row + k) * torch.cos(column) for k in range(3)])
-    errors = {}
-    for value_range in (255.0, 1.0):
-        network.value_range = value_range
-        reduced = F.avg_pool2d(network(picture[None]), network.scale)
-        errors[value_range] = float((reduced[0] - picture).square().mean())
-    network.value_range = min(errors, key=lambda key: errors[key])
-    return network
+        scale = shuffle_ratio(state, "upsampler.0.weight", 3, features)
+        blocks = count_blocks(state, "B{}.c1_r.weight", first=1)
+        sizes = (features, inner, int(squeeze.shape[0]), blocks, scale)
+        value_range = find_range(build(state, cls, *sizes), scale)
+        return build(divide_range(state, value_range, (".esa.conv4",)), cls, *sizes)

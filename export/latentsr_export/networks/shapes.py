@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from latentsr.errors import CheckpointError
@@ -45,6 +47,32 @@ def count_blocks(state: Mapping[str, Tensor], pattern: str, first: int = 0) -> i
     return count
 
 
+def shuffle_ratio(state: Mapping[str, Tensor], key: str, channels: int, inputs: int) -> int:
+    """Ratio r of the pixel shuffle after a 3x3 convolution from `inputs` to channels·r² maps.
+
+    key: of the convolution's weight. Raises CheckpointError unless r is 2 or more.
+    """
+    weight = check_shape(state, key, (None, inputs, 3, 3))
+    ratio = math.isqrt(int(weight.shape[0]) // channels)
+    if ratio < 2 or weight.shape[0] != channels * ratio * ratio:
+        raise CheckpointError(
+            f"tensor {key!r} does not fit a pixel shuffle: found {weight.shape[0]} outputs, "
+            f"expected {channels} times 4, 9, 16 …"
+        )
+    return ratio
+
+
+def build(state: Mapping[str, Tensor], kind: Callable[..., Network], *sizes: Any) -> Network:
+    """Network kind(*sizes) in eval mode with the weights in `state`, every key of both.
+
+    Raises CheckpointError as `load_strictly` does, before memory is taken for sizes that one
+    tensor claims and the others do not have.
+    """
+    with torch.device("meta"):
+        network = kind(*sizes)
+    return load_strictly(network, state).eval()
+
+
 def load_strictly(network: Network, state: Mapping[str, Tensor]) -> Network:
     """Copy `state` into `network`, every key of both, and return the network.
 
@@ -59,5 +87,6 @@ def load_strictly(network: Network, state: Mapping[str, Tensor]) -> Network:
             f"checkpoint has {len(unexpected)} tensors that {type(network).__name__} does not "
             f"know: found {unexpected[:3]}, expected {len(own)} tensors"
         )
-    network.load_state_dict(dict(state))
+    copies = {key: state[key].to(tensor.dtype, copy=True) for key, tensor in own.items()}
+    network.load_state_dict(copies, assign=True)
     return network

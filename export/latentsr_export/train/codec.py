@@ -3,13 +3,15 @@
 python -m latentsr_export.train.codec --pictures DIR --out codec.pth --minutes 60
 
 With --means a MeanScaleHyperprior, with --context a JointAutoregressiveHierarchicalPriors
-(mbt2018: the same transforms and hyperprior, and a context model). --start begins with the tensors
-of another codec that fit.
+(mbt2018: the same transforms and hyperprior, and a context model), with --window the codec of Lee
+et al. 2018, of whose channels so many go without context. --start begins with the tensors of
+another codec that fit.
 """
 
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentsr.errors import CheckpointError
+from latentsr.errors import CheckpointError, UsageError
+from latentsr_export.networks.lee import ContextAdaptive
 from latentsr_export.train import arguments, data
-from latentsr_export.train.loop import Batch, Trainer, load_weights, save_atomically
+from latentsr_export.train.loop import (
+    Batch,
+    Trainer,
+    load_weights,
+    save_atomically,
+    start_from,
+)  # fmt: skip
 
 # Reduced copies beside the originals: the demo codes pictures reduced by four.
 SIZES = (1.0, 0.75, 0.5, 0.25)
@@ -96,31 +105,16 @@ def _reduced(picture: np.ndarray, size: float) -> np.ndarray:
     return data.resize(picture, height, width)
 
 
-def start_from(network: nn.Module, path: Path) -> None:
-    """Copy the tensors of a checkpoint whose names and shapes are the network's.
-
-    Raises CheckpointError where none is.
-    """
-    own = network.state_dict()
-    given = load_weights(path)
-    fitting = {
-        name: tensor
-        for name, tensor in given.items()
-        if name in own and getattr(tensor, "shape", None) == own[name].shape
-    }
-    if not fitting:
-        raise CheckpointError(
-            f"nothing to start from: found no tensor in {path} that fits {type(network).__name__}, "
-            "expected a codec of the same --features and --latent"
-        )
-    network.load_state_dict({**own, **fitting})
-
-
-def _network(features: int, latent: int, means: bool, context: bool) -> nn.Module:
+def _network(given: Namespace) -> nn.Module:
     from compressai import models
 
-    kind: Any = models.MeanScaleHyperprior if means else models.ScaleHyperprior
-    if context:
+    features, latent, plain = given.features, given.latent, given.window
+    if plain is not None:
+        if not 0 <= plain < latent:
+            raise UsageError(f"--window: found {plain}, expected 0..{latent - 1}, below --latent")
+        return ContextAdaptive(features, latent - plain, plain, 2 * (latent - plain))
+    kind: Any = models.MeanScaleHyperprior if given.means else models.ScaleHyperprior
+    if given.context:
         kind = models.JointAutoregressiveHierarchicalPriors
     network: nn.Module = kind(features, latent)
     return network
@@ -135,11 +129,12 @@ def main(argv: Sequence[str]) -> Path:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--means", action="store_true", help="predict means, too")
     kind.add_argument("--context", action="store_true", help="means and a context model")
+    kind.add_argument("--window", type=int, help="Lee et al.: channels without context, 0: none")
     parser.add_argument("--start", type=Path, help="codec to begin with")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     pictures = data.load_pictures(given.pictures, given.crop)
-    network = _network(given.features, given.latent, given.means, given.context)
+    network = _network(given)
     if given.start is not None:
         start_from(network, given.start)
     trainer = Trainer(network, settings)

@@ -21,7 +21,7 @@ from latentsr_export.networks.latent_sr import LatentSR
 from latentsr_export.networks.latent_sr_light import LatentSRLight
 from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import STRIDE, latent_of, load_codec
-from latentsr_export.train.loop import Batch, Trainer
+from latentsr_export.train.loop import Batch, Trainer, start_from
 from latentsr_export.train.pixel_sr import SCALE, charbonnier
 
 
@@ -69,6 +69,7 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument(
         "--network", choices=(LatentSRLight.NAME, LatentSR.NAME), default=LatentSRLight.NAME
     )
+    parser.add_argument("--start", type=Path, help="network to begin with, where tensors fit")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     if given.crop % STRIDE:
@@ -78,7 +79,10 @@ def main(argv: Sequence[str]) -> Path:
         )
     codec = load_codec(given.codec)
     pictures = data.load_pictures(given.pictures, SCALE * given.crop)
-    trainer = Trainer(build(given.network, codec), settings)
+    network = build(given.network, codec)
+    if given.start is not None:
+        start_from(network, given.start)
+    trainer = Trainer(network, settings)
     codec = codec.to(settings.device)
     feed = batches(pictures, codec, given.crop, given.batch, given.seed + trainer.step)
     trainer.fit(feed, charbonnier)

@@ -157,3 +157,23 @@ def load_weights(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"checkpoint {path}: found {type(state).__name__}, expected a dict")
     return state
+
+
+def start_from(network: nn.Module, path: Path) -> None:
+    """Copy the tensors of a checkpoint whose names and shapes are the network's.
+
+    Raises CheckpointError where none is.
+    """
+    own = network.state_dict()
+    given = load_weights(path)
+    fitting = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in own and getattr(tensor, "shape", None) == own[name].shape
+    }
+    if not fitting:
+        raise CheckpointError(
+            f"nothing to start from: found no tensor in {path} that fits {type(network).__name__}, "
+            "expected a checkpoint of the same kind and sizes"
+        )
+    network.load_state_dict({**own, **fitting})

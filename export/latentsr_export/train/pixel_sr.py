@@ -1,4 +1,4 @@
-"""Recipe of the pixel baseline: EDSR x4 on the decoded pictures of a frozen codec.
+"""Recipe of the pixel baseline: EDSR or RRDBNet x4 on the decoded pictures of a frozen codec.
 
 python -m latentsr_export.train.pixel_sr --pictures DIR --codec codec.pth --out sr.pth --minutes 60
 
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from latentsr_export.networks.edsr import EDSR, initialise_as_bilinear
+from latentsr_export.networks.rrdbnet import RRDBNet
 from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import decode, load_codec
-from latentsr_export.train.loop import Batch, Trainer
+from latentsr_export.train.loop import Batch, Trainer, start_from
 
 SCALE = 4
 
@@ -68,19 +69,31 @@ def charbonnier(network: nn.Module, batch: Batch) -> Tensor:
     return torch.sqrt(difference * difference + 1e-6).mean()
 
 
+def build(kind: str, features: int, blocks: int) -> nn.Module:
+    """An untrained network; EDSR starts as bilinear enlargement."""
+    if kind == RRDBNet.NAME:
+        return RRDBNet(features, blocks, max(features // 2, 1))
+    network = EDSR(features, blocks, SCALE)
+    initialise_as_bilinear(network)
+    return network
+
+
 def main(argv: Sequence[str]) -> Path:
-    """Train EDSR as the arguments say and return the checkpoint's path."""
-    parser = arguments.parser("train the pixel baseline EDSR x4", rate=4e-4, crop=48, batch=8)
+    """Train a network as the arguments say and return the checkpoint's path."""
+    parser = arguments.parser("train a pixel baseline x4", rate=4e-4, crop=48, batch=8)
+    parser.add_argument("--network", choices=(EDSR.NAME, RRDBNet.NAME), default=EDSR.NAME)
     parser.add_argument("--codec", type=Path, required=True, help="frozen codec checkpoint")
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--blocks", type=int, default=10)
+    parser.add_argument("--start", type=Path, help="network to begin with, where tensors fit")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     codec = load_codec(given.codec)
     pictures = data.load_pictures(given.pictures, SCALE * given.crop)
     pairs = make_pairs(pictures, codec, settings.device)
-    network = EDSR(given.features, given.blocks, SCALE)
-    initialise_as_bilinear(network)
+    network = build(given.network, given.features, given.blocks)
+    if given.start is not None:
+        start_from(network, given.start)
     trainer = Trainer(network.to(memory_format=torch.channels_last), settings)
     feed = batches(pairs, given.crop, given.batch, given.seed + trainer.step)
     trainer.fit(feed, charbonnier)

@@ -2,7 +2,8 @@
 
 A picture is an HR original: it is cut to a multiple of the routes' scale, reduced by the scale
 (Pillow's bicubic, which widens its kernel against aliasing) and encoded; routes are compared with
-the original. A stream has no original, so it has times but no quality.
+the original. A stream has no original, so it has times but no quality. Where a bundle's streams are
+themselves picture files, as JPEG files are, a file named is a picture.
 """
 
 from __future__ import annotations
@@ -14,11 +15,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from latentsr import stream as container
 from latentsr.bench.subject import Item
 from latentsr.codec import Codec
 from latentsr.errors import ImageError
-from latentsr.files import PICTURES, STREAMS, expand, read_stream, write_bytes
+from latentsr.files import (
+    PICTURES,
+    STREAMS,
+    expand,
+    read_stream,
+    stream_suffixes,
+    write_bytes,
+)
 from latentsr.image import save_rgb8, to_rgb8
 
 
@@ -75,10 +82,11 @@ def from_picture(
     """Encode an HR original, uint8 (H, W, 3), and keep it as a PNG beside the stream."""
     original = crop_to_scale(picture, scale)
     data = codec.encode(reduce(original, scale))
-    stream, kept = folder / f"{stem}.lss", folder / f"{stem}.png"
+    suffix = stream_suffixes(codec.bundle.manifest.file_model)[0]
+    stream, kept = folder / f"{stem}{suffix}", folder / f"{stem}.png"
     write_bytes(stream, data)
     save_rgb8(original, kept)
-    parts = container.unpack(data)
+    parts = codec.open_stream(data)
     return Input(Item(name, stream, kept), len(data), parts.width, parts.height, scale)
 
 

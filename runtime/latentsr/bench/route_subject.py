@@ -29,11 +29,10 @@ class RouteSubject(Subject):
         chosen = self._codec.bundle.route(self._route, "decode")
         self._codec.warmup(self._route)
         self._streams: dict[int, Path] = {}
-        graphs = [step["graph"] for step in chosen.steps if step["op"] == "graph"]
         manifest = self._codec.bundle.manifest
         self._parameters = {manifest.exact.get(n, n) for n in manifest.entropy_graphs}
         self._parameters |= set(manifest.entropy_graphs)
-        runs_on = self._codec.engine(graphs[-1]).runs_on
+        runs_on = self._codec.runs_on(self._route)
         random = bool(manifest.raw.get("random_weights", False))
         return Facts(chosen.about or self._route, runs_on, chosen.scale, random)
 

@@ -60,11 +60,18 @@ def decode_files(
     """Run `picture_of` over stream files and save each picture."""
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
-    from latentsr.files import COMPRESSAI_FILES, STREAMS, expand, name_outputs, read_stream
+    from latentsr.files import (
+        COMPRESSAI_FILES,
+        expand,
+        name_outputs,
+        read_stream,
+        stream_suffixes,
+    )
     from latentsr.image import save_rgb8
 
     foreign = file_format is FileFormat.compressai
-    files = expand(inputs, COMPRESSAI_FILES if foreign else STREAMS)
+    own = stream_suffixes(codec.bundle.manifest.file_model)
+    files = expand(inputs, COMPRESSAI_FILES if foreign else own)
     targets = name_outputs(files, output, ending)
 
     def job(source: Path, target: Path) -> dict[str, Any]:

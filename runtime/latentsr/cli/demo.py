@@ -24,17 +24,16 @@ def demo(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Reduce a picture by 4, code it, and enlarge it by the latent, pixel and bicubic routes."""
+    """Reduce a picture by 4, code it, and enlarge it by all routes of that scale."""
     from latentsr.bundle import DEMO
     from latentsr.codec import load
     from latentsr.image import to_rgb8
-    from latentsr.report.demo import ROUTES, run_demo
+    from latentsr.report.demo import enlarging, run_demo
 
     picture = to_rgb8(image if image is not None else DEMO.parent / "coffee.png")
     with load(bundle, backend=backend, threads=threads) as codec:
-        routes = [name for name in ROUTES if name in codec.bundle.manifest.routes]
-        results = run_demo(codec, picture, routes)
-        runs_on = codec.engine("synthesis").runs_on
+        results = run_demo(codec, picture, enlarging(codec))
+        runs_on = codec.runs_on()
     sheet = _save(results, out)
     if as_json:
         typer.echo(json.dumps({**results.as_dict(), "runs_on": runs_on, "out": str(out)}, indent=1))
@@ -57,7 +56,7 @@ def _save(results: Demo, out: Path) -> Path:
             f"output folder cannot be made: found {error.strerror} at {out}, expected a folder; "
             "choose another place"
         ) from None
-    write_bytes(out / "stream.lss", results.stream)
+    write_bytes(out / f"stream{results.suffix}", results.stream)
     pictures = {"original": results.original, "low": results.low, "decoded": results.decoded}
     pictures |= {name: outcome.picture for name, outcome in results.routes.items()}
     for name, picture in pictures.items():

@@ -25,26 +25,40 @@ def encode(
     bundle: BundleOption = "demo",
     output: OutputOption = None,
     file_format: FormatOption = FileFormat.latentsr,
+    route: Annotated[
+        str, typer.Option(help="Encode route, as `latentsr inspect` lists.")
+    ] = "encode",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
-    """Compress pictures to streams (.lss), or to files of CompressAI's example (.bin)."""
-    from latentsr import stream as container
+    """Compress pictures to streams (.lss, or .jpg where the bundle's streams are JPEG files), or to
+    files of CompressAI's example (.bin).
+    """
     from latentsr.cli.batch import run_jobs
     from latentsr.codec import load
     from latentsr.compressai_file import from_stream
-    from latentsr.files import PICTURES, expand, name_outputs, write_bytes
+    from latentsr.files import (
+        PICTURES,
+        check_apart,
+        expand,
+        name_outputs,
+        stream_suffixes,
+        write_bytes,
+    )
 
     files = expand(inputs, PICTURES)
     foreign = file_format is FileFormat.compressai
-    targets = name_outputs(files, output, ".bin" if foreign else ".lss")
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
+        codec.bundle.route(route, "encode")
+        own = stream_suffixes(codec.bundle.manifest.file_model)[0]
+        targets = name_outputs(files, output, ".bin" if foreign else own)
 
         def job(source: Path, target: Path) -> dict[str, Any]:
-            data = codec.encode(source, exact=not foreign, centred=foreign)
-            parts = container.unpack(data)
+            check_apart(source, target)
+            data = codec.encode(source, route, exact=not foreign, centred=foreign)
+            parts = codec.open_stream(data)
             if foreign:
                 data = from_stream(codec.bundle, parts)
             write_bytes(target, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ def inspect(
     path: Annotated[str, typer.Argument(help="Bundle folder, demo, or a stream file.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Print a bundle's codec, graphs, parity and routes, or a stream's header."""
+    """Print a bundle's codec, graphs, parity and routes, or the header of a stream or JPEG file."""
     from latentsr.bundle import Bundle
     from latentsr.files import read_stream
 
@@ -39,8 +40,13 @@ def inspect(
 
 
 def _stream_facts(data: bytes) -> dict[str, Any]:
+    from latentsr import jpeg
     from latentsr.stream import unpack
 
+    if jpeg.is_jpeg(data):
+        width, height = jpeg.size(data)
+        facts = {"size": f"{width}x{height}", "form": "jpeg", **jpeg.read_frame(data).as_dict()}
+        return {**facts, "bytes": len(data), "bpp": round(8 * len(data) / (width * height), 5)}
     stream = unpack(data)
     return {
         "size": f"{stream.width}x{stream.height}",
@@ -56,6 +62,17 @@ def _stream_facts(data: bytes) -> dict[str, Any]:
 
 def _lines(facts: dict[str, Any]) -> str:
     return "\n".join(f"{key:<12} {value}" for key, value in facts.items())
+
+
+def _origin(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Whether weights are random, and what a preset assumes, a line each."""
+    found = {"weights": "random: only speed means something"} if raw.get("random_weights") else {}
+    preset, assumptions = raw.get("preset"), raw.get("assumptions")
+    if isinstance(preset, dict):
+        found["preset"] = f"{preset.get('name')} ({preset.get('paper')})"
+    if isinstance(assumptions, list):
+        found |= {f"assumes {i}": str(line) for i, line in enumerate(assumptions, 1)}
+    return found
 
 
 def _stride(chunk: Chunk) -> str:
@@ -80,7 +97,10 @@ def _print_bundle(bundle: Bundle) -> None:
         "chunks": ", ".join(f"{c.name}: {c.model}, {c.channels} channels at stride {_stride(c)}"
                             + (f", context model ({c.context.order})" if c.context else "")
                             for c in manifest.chunks),
+        "streams": "in the container" if manifest.file_model is None
+                   else f"{manifest.file_model} files",
         "fingerprint": bundle.fingerprint.hex(),
+        **_origin(manifest.raw),
     }))  # fmt: skip
     graphs = Table("graph", "precision", "parameters", "MACs/position", box=box.SIMPLE)
     parity = Table("graph", "output", "against", "max abs", "mean abs", "peak", box=box.SIMPLE,

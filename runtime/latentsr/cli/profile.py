@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def profile(
     bundle: Annotated[str, typer.Argument(help="Bundle folder NAME.lsr, or demo.")],
     source: Annotated[Path, typer.Argument(help="Stream, or picture (coded first).")],
-    route: Annotated[str, typer.Option(help="Any route of the bundle.")] = "latent_x4",
+    route: Annotated[
+        str | None, typer.Option(help="Any route of the bundle; default: the one that enlarges.")
+    ] = None,
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     warmup: Annotated[int, typer.Option(help="Runs before those measured.")] = 3,
@@ -39,8 +41,9 @@ def profile(
     if top < 1:
         raise UsageError(f"length of the list is out of range: found {top}, expected >= 1")
     with load(bundle, backend=backend, threads=threads, profile=True) as codec:
-        given = _source(codec.bundle, source, route, backend, threads)
-        result = profile_route(codec, route, given, warmup, runs)
+        chosen = codec.bundle.manifest.upscale if route is None else route
+        given = _source(codec.bundle, source, chosen, backend, threads)
+        result = profile_route(codec, chosen, given, warmup, runs)
     if trace is not None:
         write_trace(result, trace)
     facts = {**result.as_dict(top), "bundle": codec.bundle.manifest.name, "input": str(source),

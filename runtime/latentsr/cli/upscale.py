@@ -24,19 +24,22 @@ def upscale(
     bundle: BundleOption = "demo",
     output: OutputOption = None,
     file_format: FormatOption = FileFormat.latentsr,
-    route: Annotated[str, typer.Option(help="Route, as `latentsr inspect` lists.")] = "latent_x4",
+    route: Annotated[
+        str | None, typer.Option(help="Route, as `latentsr inspect` lists; default: the bundle's.")
+    ] = None,
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode streams to enlarged pictures, by default in the latent domain."""
+    """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
     from latentsr.cli.decode import decode_files
     from latentsr.codec import load
 
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
-        codec.bundle.route(route, "decode")
+        chosen = codec.bundle.manifest.upscale if route is None else route
+        codec.bundle.route(chosen, "decode")
         decode_files(
-            inputs, output, f"_{route}.png", as_json, file_format, codec,
-            lambda data: codec.upscale(data, route),
+            inputs, output, f"_{chosen}.png", as_json, file_format, codec,
+            lambda data: codec.upscale(data, chosen),
         )  # fmt: skip

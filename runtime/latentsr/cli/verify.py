@@ -73,6 +73,8 @@ def _print(result: Verification) -> None:
         f"{facts['differing_symbols']} differing symbols, {facts['desyncs']} desyncs, "
         f"{facts['repaired_indexes']} indexes repaired"
     )
+    if not result.symbols:
+        console.print("the stream is a file that no engine writes or reads: no symbols to compare")
     if result.contexts:
         console.print(
             f"chunk {', '.join(result.contexts)}: a context model; its symbols are compared, its "

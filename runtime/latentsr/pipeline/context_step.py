@@ -18,7 +18,7 @@ from latentsr.entropy.context import ContextCoder
 from latentsr.entropy.context_tensors import load_context
 from latentsr.entropy.float_context import FloatContext
 from latentsr.entropy.latents import LatentSteps
-from latentsr.errors import BundleError, CorruptStream, DesyncError, StreamError
+from latentsr.errors import BundleError, CorruptStream, DesyncError, StreamError, UsageError
 from latentsr.manifest import Chunk
 from latentsr.pipeline.chunk_size import (
     check_latent,
@@ -52,6 +52,12 @@ class ContextEntropy:
             limits = bundle.tensor(f"{chunk.name}.thresholds", "float32", (tables.rows,))
             self.exact = ContextCoder(tensors, limits, self.coder)
 
+    @property
+    def _has_float(self) -> bool:
+        """Whether the family is one of CompressAI's, with strings of its own."""
+        assert self.chunk.context is not None
+        return f"{self.chunk.context.tensors}.float.0.weight" in self._bundle.tensors
+
     @cached_property
     def _float(self) -> FloatContext:
         """Made when first used: streams of our own need none."""
@@ -71,6 +77,12 @@ class ContextEntropy:
         check_latent(self.chunk, latent)
         given = self._features(features, latent.shape)
         exact = self._exact_coder(coding)
+        if exact is None and not self._has_float:
+            raise UsageError(
+                f"chunk {self.chunk.name} has no context model in floating point: found only the "
+                "integer one, expected both for strings that CompressAI reads; encode with "
+                "exact=True"
+            )
         if exact is not None:
             data, restored, symbols = exact.encode(given, latent[0], self.threads)
             return data, restored[None], symbols[None]

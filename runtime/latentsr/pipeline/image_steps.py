@@ -1,4 +1,4 @@
-"""The built-in image operations of routes: pad, crop, clamp, to uint8, resize.
+"""The built-in image operations of routes: pad, crop, clamp, to uint8, resize, reduce.
 
 `pad` and `picture` are kernels; every instruction set gives the bits of the NumPy expression that
 the docstring names.
@@ -14,31 +14,43 @@ import numpy as np
 from latentsr import _kernels
 from latentsr.entropy import isa
 from latentsr.errors import BundleError
-from latentsr.stream import Padding
+from latentsr.stream import Padding, check_size, pad_to
 
 FILTERS = ("bilinear", "bicubic", "lanczos")
 
 
 class Geometry(Protocol):
-    """The part of a run that image steps need."""
+    """The part of a run that image steps need.
+
+    multiple: what an encode route pads the sides to, on all sides where `centred`; 0 in decode
+    routes, whose padding is the stream's.
+    """
 
     width: int
     height: int
     padding: Padding
     threads: int
+    multiple: int
+    centred: bool
 
 
 def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     """uint8 (H, W, 3) → float32 (1, 3, H', W') in 0..1, borders repeated outwards.
 
-    Samples are `image.astype(float32) * float32(1 / 255)`.
+    Samples are `image.astype(float32) * float32(1 / 255)`. In an encode route this is the picture
+    that the stream will hold: its size and padding become the run's. ``multiple`` in the step takes
+    the place of the run's, for pictures that another graph has yet to reduce.
     """
-    del step
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise BundleError(
             f"pad wants a picture: found {image.dtype} {image.shape}, expected uint8 (H, W, 3); "
             "put a picture step before it"
         )
+    multiple = step.get("multiple", run.multiple)
+    if run.multiple:
+        run.height, run.width = image.shape[:2]
+        check_size(run.width, run.height)
+        run.padding = pad_to((run.width, run.height), multiple, run.centred)
     left, top, right, bottom = run.padding
     height, width = top + image.shape[0] + bottom, left + image.shape[1] + right
     planes = np.empty((1, 3, height, width), np.float32)
@@ -91,11 +103,37 @@ def picture(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray
 
 def resize(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     """Enlarge uint8 (H, W, 3) by `scale` with one of Pillow's filters."""
+    del run
+    _check_resizable(image, "resize")
+    height, width = (side * step.get("scale", 1) for side in image.shape[:2])
+    return _resampled(image, width, height, step)
+
+
+def reduce(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
+    """uint8 (H, W, 3) → (⌈H / scale⌉, ⌈W / scale⌉, 3) with one of Pillow's filters.
+
+    Pillow widens its kernel by the scale, against aliasing, as MATLAB's imresize does. Sides that
+    `scale` does not divide are first filled up to the right and below with the border repeated.
+    """
+    del run
+    _check_resizable(image, "reduce")
+    scale = step.get("scale", 1)
+    below, beside = (-side % scale for side in image.shape[:2])
+    if below or beside:
+        image = np.pad(image, ((0, below), (0, beside), (0, 0)), mode="edge")
+    return _resampled(image, image.shape[1] // scale, image.shape[0] // scale, step)
+
+
+def _check_resizable(image: np.ndarray, op: str) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise BundleError(
+            f"{op} wants a picture: found {image.dtype} {image.shape}, expected uint8 (H, W, 3); "
+            "put a picture step before it"
+        )
+
+
+def _resampled(image: np.ndarray, width: int, height: int, step: Mapping[str, Any]) -> np.ndarray:
     from PIL import Image
 
-    del run
-    if image.dtype != np.uint8 or image.ndim != 3:
-        raise BundleError("resize wants a uint8 picture; put a picture step before it")
-    height, width = (side * step.get("scale", 1) for side in image.shape[:2])
     method = Image.Resampling[step["filter"].upper()]
     return np.asarray(Image.fromarray(image).resize((width, height), method))

@@ -7,12 +7,19 @@ starts with nothing but the stream and ends by setting ``picture``. The steps::
     {"op": "entropy_encode", "chunk": C, "in": v, "out": v_hat, "scales": s, "means": m}
     {"op": "entropy_decode", "chunk": C, "out": v_hat, "scales": s, "means": m}
     {"op": "entropy_...", ..., "features": f}         chunks with a context model, no scales, means
-    {"op": "pad", "in": picture, "out": x}            uint8 HWC → float32 NCHW 0..1, edge-padded
+    {"op": "jpeg_encode", "chunk": C, "in": picture, "quality": q, "subsampling": "4:2:0"}
+    {"op": "jpeg_decode", "chunk": C, "out": picture}
+    {"op": "pad", "in": picture, "out": x, "multiple": m}
+                                                      uint8 HWC → float32 NCHW 0..1, edge-padded
     {"op": "crop", "in": x, "out": x, "scale": k}     remove k times the padding, a view of NCHW
     {"op": "clamp", "in": x, "out": x}                limit to 0..1
     {"op": "picture", "in": x, "out": picture}        float32 NCHW 0..1 → uint8 HWC, rounded
     {"op": "resize", "in": picture, "out": picture, "scale": k, "filter": "bicubic"}
+    {"op": "reduce", "in": picture, "out": picture, "scale": k, "filter": "bicubic"}
 
+On encoding `pad` fills sides up to multiples of m, by default the bundle's, and the stream's size
+is that of the picture that the last `pad` or `jpeg_encode` gets: a picture of 501x333 that
+`reduce` takes by 4 is coded as 126x84, and comes back as 504x336.
 Streams whose scales are exact run the twin that the manifest names under `entropy.exact` in place
 of a float graph. `scales` belongs to gaussian chunks, `means` is optional. Unknown steps, graphs,
 chunks and values are refused before anything runs. A new system is a new list of steps, not a new
@@ -33,7 +40,7 @@ from latentsr.entropy.coder import Coder
 from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, StreamError
 from latentsr.manifest import Route
-from latentsr.pipeline import image_steps
+from latentsr.pipeline import image_steps, jpeg_step
 from latentsr.pipeline.context_step import ContextEntropy
 from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.stream import Padding
@@ -47,8 +54,9 @@ _PARAMETERS = ("scales", "means", "features")  # what an entropy step may take b
 class Run:
     """One call of a route: the picture's geometry, the named values, what was coded, the times.
 
-    threads: that may share an image step of a large picture. symbols: int32 (1, C, h, w) of each
-    chunk that was decoded.
+    threads: that may share an image step of a large picture. multiple, centred: how an encode
+    route pads, see `image_steps.Geometry`. symbols: int32 (1, C, h, w) of each latent that was
+    decoded.
     """
 
     width: int
@@ -57,6 +65,8 @@ class Run:
     form: str = "compressai"
     exact: bool = False
     threads: int = 1
+    multiple: int = 0
+    centred: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
     symbols: dict[str, np.ndarray] = field(default_factory=dict)
@@ -85,6 +95,8 @@ def entropy_models(bundle: Bundle, threads: int) -> dict[str, EntropyModel | Con
     found: dict[str, EntropyModel | ContextEntropy] = {}
     coders: dict[tuple[str, int], Coder] = {}
     for chunk in bundle.manifest.chunks:
+        if chunk.is_file:
+            continue
         if chunk.context is not None:
             found[chunk.name] = ContextEntropy(bundle, chunk, threads)
             continue
@@ -125,7 +137,7 @@ def check(name: str, route: Route, bundle: Bundle) -> None:
                 "export the bundle again"
             )
         known |= set(_outputs(step))
-    coded = [step["chunk"] for step in route.steps if step["op"] == "entropy_encode"]
+    coded = [step["chunk"] for step in route.steps if step["op"] in ENCODERS]
     if route.kind == "encode" and sorted(coded) != sorted(chunks):
         raise BundleError(
             f"route {name} codes the wrong chunks: found {coded}, expected {chunks}, each once; "
@@ -148,22 +160,41 @@ def _fault(step: Step, known: set[str], bundle: Bundle, chunks: list[str]) -> st
             step, "out", len(graph.outputs)
         ):
             return f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-    if op.startswith("entropy"):
-        if step.get("chunk") not in chunks:
-            return f"a chunk among {', '.join(sorted(chunks))}"
-        context = bundle.manifest.chunks[chunks.index(step["chunk"])].context is not None
-        wrong = [key for key in _PARAMETERS if (key == "features") != context and key in step]
-        if wrong or (context and "features" not in step):
-            return "features for a chunk with a context model, for others scales and means"
+    if op in CODING:
+        wrong = _coding_fault(step, bundle, chunks)
+        if wrong:
+            return wrong
     scale = step.get("scale", 1)
     if not isinstance(scale, int) or not 1 <= scale <= 64:
         return "a scale of 1..64"
-    if op == "resize" and step.get("filter") not in image_steps.FILTERS:
+    if "multiple" in step and (op != "pad" or not _is_multiple(step["multiple"])):
+        return "a multiple of 1..256 in pad steps only"
+    if op in ("resize", "reduce") and step.get("filter") not in image_steps.FILTERS:
         return f"a filter among {', '.join(image_steps.FILTERS)}"
     if not all(isinstance(v, str) for v in (*_inputs(step), *_outputs(step))):
         return "values given by name"
     missing = set(_inputs(step)) - known
     return f"values made by earlier steps, not {sorted(missing)}" if missing else None
+
+
+def _coding_fault(step: Step, bundle: Bundle, chunks: list[str]) -> str | None:
+    """What a step that codes a chunk should say instead, or None where it is right."""
+    if step.get("chunk") not in chunks:
+        return f"a chunk among {', '.join(sorted(chunks))}"
+    chunk = bundle.manifest.chunks[chunks.index(step["chunk"])]
+    if chunk.is_file != step["op"].startswith("jpeg"):
+        return f"steps for a chunk of model {chunk.model}"
+    if chunk.is_file:
+        return jpeg_step.fault(step) if step["op"] == "jpeg_encode" else None
+    context = chunk.context is not None
+    wrong = [key for key in _PARAMETERS if (key == "features") != context and key in step]
+    if wrong or (context and "features" not in step):
+        return "features for a chunk with a context model, for others scales and means"
+    return None
+
+
+def _is_multiple(value: object) -> bool:
+    return type(value) is int and 1 <= value <= 256
 
 
 def _is_names(step: Step, key: str, count: int) -> bool:
@@ -175,11 +206,13 @@ def _inputs(step: Step) -> list[Any]:
     names = [step[key] for key in _PARAMETERS if step.get(key) is not None]
     if step["op"] == "graph":
         return names + list(step["in"])
-    return names if step["op"] == "entropy_decode" else [*names, step.get("in")]
+    return names if step["op"] in DECODERS else [*names, step.get("in")]
 
 
 def _outputs(step: Step) -> list[Any]:
-    return list(step["out"]) if step["op"] == "graph" else [step.get("out")]
+    if step["op"] == "graph":
+        return list(step["out"])
+    return [] if step["op"] == "jpeg_encode" else [step.get("out")]
 
 
 def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
@@ -216,14 +249,27 @@ def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
 def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     del stage
     model: Any = machine.entropy[step["chunk"]]
-    if step["chunk"] not in run.chunks:
-        raise StreamError(f"stream lacks chunk {step['chunk']}; decode with its own bundle")
     given = [_given(step, key, run) for key in model.INPUTS]
-    data = run.chunks[step["chunk"]]
-    latent, symbols = model.decode(data, run.padded_size, *given, run)
+    latent, symbols = model.decode(_chunk(step, run), run.padded_size, *given, run)
     run.values[step["out"]] = latent
     run.symbols[step["chunk"]] = symbols
     run.symbol_crc = model.crc(symbols, run.symbol_crc)
+
+
+def _chunk(step: Step, run: Run) -> bytes:
+    if step["chunk"] not in run.chunks:
+        raise StreamError(f"stream lacks chunk {step['chunk']}; decode with its own bundle")
+    return run.chunks[step["chunk"]]
+
+
+def _jpeg_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+    del machine, stage
+    run.chunks[step["chunk"]] = jpeg_step.encode(run.values[step["in"]], run, step)
+
+
+def _jpeg_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+    del machine, stage
+    run.values[step["out"]] = jpeg_step.decode(_chunk(step, run), run)
 
 
 def _image(function: Callable[..., np.ndarray]) -> Callable[[Step, Run, Machine, Stage], None]:
@@ -238,9 +284,15 @@ STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
     "graph": ("engine", _graph),
     "entropy_encode": ("entropy", _entropy_encode),
     "entropy_decode": ("entropy", _entropy_decode),
+    "jpeg_encode": ("image", _jpeg_encode),
+    "jpeg_decode": ("image", _jpeg_decode),
     "pad": ("image", _image(image_steps.pad)),
     "crop": ("image", _image(image_steps.crop)),
     "clamp": ("image", _image(image_steps.clamp)),
     "picture": ("image", _image(image_steps.picture)),
     "resize": ("image", _image(image_steps.resize)),
+    "reduce": ("image", _image(image_steps.reduce)),
 }
+ENCODERS = ("entropy_encode", "jpeg_encode")
+DECODERS = ("entropy_decode", "jpeg_decode")
+CODING = (*ENCODERS, *DECODERS)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentsr.errors import ImageError
+from latentsr.errors import ImageError, UsageError
+from latentsr.files import stream_suffixes
 from latentsr.report.metrics import ms_ssim, psnr
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
 
-ROUTES = ("latent_x4", "pixel_x4", "bicubic")
+FIRST = ("latent_x4", "pixel_x4")
 SCALE = 4
 
 
@@ -32,11 +33,15 @@ class Outcome:
 
 @dataclass
 class Demo:
-    """A demo's results; pictures are uint8 (H, W, 3), bpp counts coded (low-resolution) samples."""
+    """A demo's results; pictures are uint8 (H, W, 3), bpp counts coded (low-resolution) samples.
+
+    suffix: of the stream's file.
+    """
 
     original: np.ndarray
     low: np.ndarray
     stream: bytes
+    suffix: str
     decoded: np.ndarray
     encode_ms: float
     encode_stages: list[dict[str, Any]]
@@ -85,12 +90,26 @@ def reduce(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
+def enlarging(codec: Codec) -> list[str]:
+    """The bundle's routes of scale 4, those with networks first; UsageError where it has none."""
+    known = codec.bundle.manifest.routes.items()
+    found = [n for n, r in known if r.scale == SCALE and r.kind == "decode"]
+    if not found:
+        raise UsageError(
+            f"bundle has nothing to show: found no decode route of scale {SCALE}, expected one; "
+            "choose another bundle"
+        )
+    first = [name for name in (*FIRST, codec.bundle.manifest.upscale) if name in found]
+    return list(dict.fromkeys([*first, *found]))
+
+
 def run_demo(
-    codec: Codec, picture: np.ndarray, routes: Iterable[str] = ROUTES, repeats: int = 3
+    codec: Codec, picture: np.ndarray, routes: Iterable[str] | None = None, repeats: int = 3
 ) -> Demo:
     """Run the demo on one HR picture, uint8 (H, W, 3); each route's times are of its median run.
 
-    Each route runs once to load its engines, then `repeats` times, the routes in turn.
+    routes: None for all that enlarge by 4. Each runs once to load its engines, then `repeats`
+    times, the routes in turn.
     """
     original = crop_to_scale(picture)
     low = reduce(original)
@@ -98,7 +117,7 @@ def run_demo(
     stream = codec.encode(low)
     encode_ms, encode_stages = codec.timeline.ms, codec.timeline.as_dict()
     decoded = codec.decode(stream)
-    names = list(routes)
+    names = list(routes or enlarging(codec))
     pictures = {name: codec.upscale(stream, name) for name in names}
     timelines: dict[str, list[Any]] = {name: [] for name in names}
     for _ in range(repeats):
@@ -110,7 +129,8 @@ def run_demo(
         median = sorted(timelines[name], key=lambda t: t.ms)[repeats // 2]
         quality = psnr(pictures[name], original), ms_ssim(pictures[name], original)
         outcomes[name] = Outcome(pictures[name], *quality, median.ms, median.macs, median.as_dict())
-    return Demo(original, low, stream, decoded, encode_ms, encode_stages, outcomes)
+    suffix = stream_suffixes(codec.bundle.manifest.file_model)[0]
+    return Demo(original, low, stream, suffix, decoded, encode_ms, encode_stages, outcomes)
 
 
 def side_by_side(demo: Demo) -> np.ndarray:

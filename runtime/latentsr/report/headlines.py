@@ -63,10 +63,14 @@ def subject_name(result: dict[str, Any]) -> str:
 
 
 def headlines(result: dict[str, Any]) -> list[Headline]:
-    """The subject's ratios: first those that it wins, the largest first; at most four."""
+    """The subject's ratios, four at most: first those that it wins, the largest first.
+
+    What it wins against routes of the same bundle leads: there all else is equal.
+    """
     subject = subject_name(result)
+    routes = {route["name"] for route in result["routes"] if route["kind"] == "route"}
     own = [r for r in result["ratios"] if subject in (r["slow"], r["fast"])]
-    own.sort(key=lambda r: (r["fast"] != subject, -r["ratio"]))
+    own.sort(key=lambda r: (r["fast"] != subject, r["slow"] not in routes, -r["ratio"]))
     return [_headline(result, ratio, subject) for ratio in own[:MOST_HEADLINES]]
 
 
