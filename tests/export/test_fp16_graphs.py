@@ -229,6 +229,19 @@ def test_shape_computations_stay_in_float32() -> None:
     assert half.report["nodes"] == {"fp16": 2, "fp32": 0, "cast": 2, "other": 4}
 
 
+def test_shapes_that_are_computed_stay_integers() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Reshape", ["x", "shape"], ["a"], "reshape"),
+        helper.make_node("Conv", ["a", "w"], ["y"], "conv"),
+    ]
+    data = cases.model(nodes, {"w": np.eye(3, dtype=np.float32)[:, :, None, None]})
+    sample = {"x": cases._values(3, 8, 8, False)}
+    half = convert(data, [sample])
+    assert np.allclose(cases.run(half.data, sample)["y"], sample["x"], atol=1e-3)
+    assert half.report["nodes"] == {"fp16": 2, "fp32": 0, "cast": 2, "other": 1}
+
+
 def test_an_output_that_is_read_inside_and_two_outputs() -> None:
     weights = np.random.default_rng(0).normal(0, 1, (3, 3, 1, 1)).astype(np.float32)
     nodes = [

@@ -25,7 +25,7 @@ class Flow:
     between inputs and outputs that make floats, in order; computations on shapes are not among
     them. tensors: the float inputs and what `nodes` make, in order. producer, consumers: by
     tensor; consumers only among `nodes`. readers: tensors of the path that other nodes want in
-    float32.
+    float32. types: of all tensors that are known.
     """
 
     model: onnx.ModelProto
@@ -36,6 +36,7 @@ class Flow:
     consumers: dict[str, list[onnx.NodeProto]] = field(default_factory=dict)
     readers: set[str] = field(default_factory=set)
     path: set[str] = field(default_factory=set)
+    types: dict[str, int] = field(default_factory=dict)
 
     @property
     def inputs(self) -> list[str]:
@@ -69,7 +70,7 @@ def read_flow(data: bytes) -> Flow:
                 f"{node.name}, expected none; export without fp16"
             )
     flow = Flow(model, _constants(model))
-    types = _types(model)
+    types = flow.types = _types(model)
     path: dict[str, None] = {
         value.name: None for value in model.graph.input if types[value.name] == TensorProto.FLOAT
     }

@@ -128,8 +128,8 @@ class Typed:
 
     def _as(self, name: str, kind: int) -> str:
         """The tensor's name in the type that is wanted, cast where it has another."""
-        stored, has = self._stored.get(name, (name, _FULL))
-        if has == kind:
+        stored, has = self._stored.get(name, (name, self.flow.types.get(name, _FULL)))
+        if has == kind or has not in _ENDINGS:  # shapes and indexes stay what they are
             return stored
         if (name, kind) not in self._casts:
             self._casts[name, kind] = made = name + _ENDINGS[kind]
