@@ -175,6 +175,16 @@ def test_graphs_that_scales_depend_on_are_left_alone() -> None:
     assert variants._deciding(steps) == {"first", "second"}
 
 
+def test_small_pictures_for_the_calibration(picture: np.ndarray, tmp_path: Path) -> None:
+    """A picture of 9x11 is mirrored: RLFN's pooling wants sides of 15 or more after the codec."""
+    torch.save(cases.NETWORKS["rlfn"][0]().state_dict(), tmp_path / "sr.pth")
+    plain = exported(
+        tmp_path / "a.lsr", made("bmshj2018-factorized"), picture, pixel_sr=tmp_path / "sr.pth"
+    )
+    half = variants.add_fp16(plain, tmp_path / "a.lsr", [picture[:9, :11]])
+    assert half.manifest.graphs["pixel_sr"].variants
+
+
 def test_half_ports(picture: np.ndarray, tmp_path: Path) -> None:
     plain = exported(tmp_path / "plain.lsr", made("bmshj2018-hyperprior"), picture)
     half = variants.add_fp16(plain, tmp_path / "half.lsr", [picture], ports="fp16")

@@ -19,6 +19,8 @@ from latentsr_export.fp16.calibration import Sample
 GATE_DB = 0.02
 # Coded sizes, rows and columns; large SR networks take their time.
 SIZES = ((128, 192), (96, 64))
+# Networks with pooling want some room: smaller pictures are mirrored at their borders.
+LEAST = 32
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,14 @@ def crops(pictures: Sequence[np.ndarray], scale: int) -> list[np.ndarray]:
     The sizes are times scale, or less where a picture is smaller: multiples of the scale.
     """
     first, second = ((rows * scale, columns * scale) for rows, columns in SIZES)
-    found = [_crop(picture[-first[0] :, -first[1] :], scale) for picture in pictures]
-    return [*found, _crop(pictures[-1][: second[0], : second[1]], scale)]
+    shown = [_mirrored(picture, LEAST * scale) for picture in pictures]
+    found = [_crop(picture[-first[0] :, -first[1] :], scale) for picture in shown]
+    return [*found, _crop(shown[-1][: second[0], : second[1]], scale)]
+
+
+def _mirrored(picture: np.ndarray, least: int) -> np.ndarray:
+    missing = [max(0, least - side) for side in picture.shape[:2]]
+    return np.pad(picture, [*((0, more) for more in missing), (0, 0)], mode="symmetric")
 
 
 def _crop(picture: np.ndarray, scale: int) -> np.ndarray:
