@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentsr_export.exporter import export
+    from latentsr_export.fp16.variants import add_fp16
     from latentsr_export.presets.export import export_preset
 
-__all__ = ["export", "export_preset"]
+__all__ = ["add_fp16", "export", "export_preset"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from latentsr_export.exporter import export
 
         return export
+    if name == "add_fp16":
+        from latentsr_export.fp16.variants import add_fp16
+
+        return add_fp16
     if name == "export_preset":
         from latentsr_export.presets.export import export_preset
 

@@ -18,6 +18,7 @@ from latentsr_export.certain_scales import skip_small_scales
 from latentsr_export.exact_context import add_exact_context
 from latentsr_export.exact_parts import add_exact
 from latentsr_export.exact_passes import add_exact_passes
+from latentsr_export.fp16.variants import write_with_fp16
 from latentsr_export.neighbour_statistics import add_neighbours
 from latentsr_export.pack import check_target, write_bundle
 from latentsr_export.parity import check_parity
@@ -38,7 +39,8 @@ class Writing:
     half_weights: store the SR networks' weights as FP16 (computed in FP32). exact: add
     integer-valued twins of the entropy-parameter graphs, calibrated on the pictures. skip_scale:
     symbols of scales up to this become 0 and are not coded (0: all are coded). progress: called
-    with a line per step.
+    with a line per step. fp16: add FP16 variants of the graphs, calibrated on the pictures; see
+    `fp16.variants`.
     """
 
     pictures: Sequence[str | Path] | None = None
@@ -46,6 +48,7 @@ class Writing:
     exact: bool = True
     skip_scale: float = 0.0
     progress: Progress = lambda text: None
+    fp16: bool = False
 
 
 def assemble(system: System, output: Path, how: Writing) -> Bundle:
@@ -62,7 +65,10 @@ def assemble(system: System, output: Path, how: Writing) -> Bundle:
     parity = check_parity(specs, graphs, _parity_crops(shown), system.parts)
     manifest = _manifest(output.stem, system, specs, graphs, parity)
     how.progress("writing the bundle")
-    return write_bundle(output, manifest, graphs, system.parts.tensors)
+    tensors = system.parts.tensors
+    if how.fp16:
+        return write_with_fp16(output, manifest, graphs, tensors, shown, how.progress)
+    return write_bundle(output, manifest, graphs, tensors)
 
 
 def _prepared(parts: CodecParts, shown: Sequence[np.ndarray], how: Writing) -> CodecParts:

@@ -61,6 +61,9 @@ def export(
     skip_scale: Annotated[
         float, typer.Option(help="Symbols of scales up to this become 0 and are not coded.")
     ] = 0.0,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Add FP16 variants of the graphs, for GPUs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
@@ -77,7 +80,7 @@ def export(
     if preset is not None:
         given = {"codec": checkpoint, "latent_sr": latent_sr, **_by_role(named, weights)}
         files = {role: path for role, path in given.items() if path is not None}
-        how = Writing(picture, half_weights, exact, skip_scale, _progress)
+        how = Writing(picture, half_weights, exact, skip_scale, _progress, fp16)
         chosen = dict(_pair(text, "--set") for text in options or [])
         bundle = export_preset(preset, output, files, random, size, chosen, how)
     else:
@@ -90,7 +93,7 @@ def export(
         networks = [path if name is None else (name, path) for name, path in named]
         bundle = export_bundle(
             checkpoint, output, latent_sr, networks, picture, half_weights, exact, skip_scale,
-            _progress, pixel_sr_scale=pixel_sr_scale,
+            _progress, pixel_sr_scale=pixel_sr_scale, fp16=fp16,
         )  # fmt: skip
     _report(bundle, as_json)
 

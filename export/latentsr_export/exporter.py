@@ -38,6 +38,7 @@ def export(
     progress: Progress = lambda text: None,
     random_weights: bool = False,
     pixel_sr_scale: int | None = None,
+    fp16: bool = False,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
 
@@ -60,7 +61,8 @@ def export(
     facts: dict[str, Any] = {"random_weights": random_weights, "source": sources(given)}
     upscale = next((chain.route for chain in chains), None)
     system = System(parts, graphs, make_routes(parts, chains), upscale, facts)
-    return assemble(system, output, Writing(pictures, half_weights, exact, skip_scale, progress))
+    how = Writing(pictures, half_weights, exact, skip_scale, progress, fp16)
+    return assemble(system, output, how)
 
 
 def _networks(

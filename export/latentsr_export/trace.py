@@ -142,14 +142,20 @@ def _node_macs(
 
 
 def describe(data: bytes) -> dict[str, object]:
-    """Opset, node count by kind and parameter count of an ONNX file."""
+    """Opset, node count by kind, parameter count and bytes of parameters of an ONNX file."""
     model = onnx.load_from_string(data)
     kinds: dict[str, int] = {}
     for node in model.graph.node:
         kinds[node.op_type] = kinds.get(node.op_type, 0) + 1
     sizes = [_size(tensor) for tensor in model.graph.initializer]
     return {"opset": model.opset_import[0].version, "nodes": dict(sorted(kinds.items())),
-            "parameters": sum(sizes)}  # fmt: skip
+            "parameters": sum(sizes), "weights_bytes": weights_bytes(model)}  # fmt: skip
+
+
+def weights_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of a graph's float constants."""
+    widths = {onnx.TensorProto.FLOAT: 4, onnx.TensorProto.FLOAT16: 2}
+    return sum(_size(t) * widths.get(t.data_type, 0) for t in model.graph.initializer)
 
 
 def _size(tensor: onnx.TensorProto) -> int:

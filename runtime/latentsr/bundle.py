@@ -43,15 +43,19 @@ class Bundle:
         _check(self.path / name, data, entry)
         return data
 
-    def graph(self, name: str) -> bytes:
-        """The ONNX file of one graph; BundleError lists the graphs where it has none such."""
+    def graph(self, name: str, precision: str = "fp32") -> bytes:
+        """The ONNX file of one graph; BundleError lists the graphs where it has none such.
+
+        precision: the variant that is wanted; graphs without it come as they are.
+        """
         graph = self.manifest.graphs.get(name)
         if graph is None:
             raise BundleError(
                 f"bundle has no such graph: found {name!r}, expected one of "
                 f"{', '.join(sorted(self.manifest.graphs))}; export the bundle with it"
             )
-        return self.read(graph.file)
+        variant = graph.variants.get(precision)
+        return self.read(graph.file if variant is None else variant.file)
 
     def route(self, name: str, kind: str) -> Route:
         """One route of the given kind; UsageError lists those there are."""

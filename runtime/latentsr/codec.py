@@ -14,6 +14,7 @@ from latentsr import jpeg
 from latentsr import stream as container
 from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
+from latentsr.backends.precision import check_precision, load_engine
 from latentsr.bundle import Bundle
 from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
@@ -68,8 +69,7 @@ class Codec:
         """The engine of one graph, loaded on first use."""
         with self._lock:
             if name not in self._engines:
-                graph = self.bundle.graph(name)
-                self._engines[name] = self._backend.load(graph, name, self._options)
+                self._engines[name] = load_engine(self.bundle, name, self._backend, self._options)
             return self._engines[name]
 
     def runs_on(self, route: str | None = None) -> str:
@@ -231,14 +231,18 @@ def load(
     device: str = "cpu",
     threads: int | None = None,
     profile: bool = False,
+    precision: str = "fp32",
 ) -> Codec:
     """Open a bundle for use.
 
     bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
     `latentsr.backends.BACKENDS`. threads: for the engines, None leaves it to the library.
-    profile: let the engines measure their nodes, for `latentsr.report.profile`.
+    profile: let the engines measure their nodes, for `latentsr.report.profile`. precision: ``fp32``
+    or ``fp16``, for bundles that were exported with it.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
-    return Codec(Bundle(bundle), backend, EngineOptions(device, threads, profile))
+    opened = Bundle(bundle)
+    check_precision(opened, precision)
+    return Codec(opened, backend, EngineOptions(device, threads, profile, precision))

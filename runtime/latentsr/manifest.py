@@ -7,7 +7,8 @@
     name            name of the bundle
     codec           {family, channels: [N, M], multiple}; pictures are padded to `multiple`
     files           {path: {sha256, bytes}} for every file of the bundle but the manifest
-    graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, ...}}
+    graphs          {name: {file, inputs, outputs, macs_per_position, precision, parity, variants,
+                     ...}}
     entropy         {graphs: [names], chunks: [{name, model, channels, stride, tables, skip,
                      context}], exact: {float graph: its integer-valued twin}}
     routes          {name: {kind: "encode" | "decode", scale, steps: [...], about}}
@@ -18,7 +19,10 @@
     created_by      versions of what wrote the bundle
     source          where the weights came from: {file, sha256} for each checkpoint
 
-`macs_per_position` are multiply-accumulates for each position (row, column) of the first input.
+`variants` is there where a graph has been written in another precision, too: {"fp16": {file,
+ports: "fp32" | "fp16", the type of its inputs and outputs, nodes, islands, parity, ...}}. Graphs
+that decide scales have none. `macs_per_position` are multiply-accumulates for each position
+(row, column) of the first input.
 `stride` is one number, or two: along the height and along the width. `tables` is how the names of
 a gaussian chunk's tensors begin, the chunk's own name when absent; chunks may share them. `skip`
 (0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest
@@ -37,7 +41,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from latentsr.errors import BundleError
@@ -48,6 +52,7 @@ FILE_MODELS = ("jpeg",)
 MODELS = ("factorized", "gaussian", *FILE_MODELS)
 UPSCALE = "latent_x4"
 ORDERS = ("wavefront",)
+PRECISIONS = ("fp32", "fp16")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -62,8 +67,19 @@ class File:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A graph in another precision; ports: the type of its inputs and outputs."""
+
+    file: str
+    ports: str
+
+
+@dataclass(frozen=True)
 class Graph:
-    """One engine graph: NCHW float32 inputs and outputs by name, cost and checks."""
+    """One engine graph: NCHW float32 inputs and outputs by name, cost and checks.
+
+    variants: the same graph by other precisions.
+    """
 
     file: str
     inputs: tuple[str, ...]
@@ -71,6 +87,7 @@ class Graph:
     macs_per_position: float
     precision: str
     parity: Mapping[str, Any]
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,8 +191,8 @@ class _Reader:
             raise self.fault(key, "list of names")
         return tuple(value)
 
-    def children(self, key: str) -> dict[str, _Reader]:
-        items = self.get(key, dict).items()
+    def children(self, key: str, default: object = None) -> dict[str, _Reader]:
+        items = self.get(key, dict, default).items()
         return {name: _Reader(item, f"{self.where}.{key}.{name}") for name, item in items}
 
 
@@ -215,6 +232,10 @@ def _manifest(root: _Reader) -> Manifest:
     entropy_graphs = entropy.names("graphs")
     if not set(entropy_graphs) <= set(graphs):
         raise entropy.fault("graphs", f"names among {sorted(graphs)}")
+    exact = _exact(entropy, graphs)
+    for name in (*entropy_graphs, *exact, *exact.values()):
+        if graphs[name].variants:  # encoder and decoder must run the very same graph
+            raise root.children("graphs")[name].fault("variants", "none, as it decides scales")
     return Manifest(
         name=root.get("name", str),
         family=codec.get("family", str),
@@ -223,7 +244,7 @@ def _manifest(root: _Reader) -> Manifest:
         graphs=graphs,
         entropy_graphs=entropy_graphs,
         chunks=chunks,
-        exact=_exact(entropy, graphs),
+        exact=exact,
         routes={name: _route(item) for name, item in root.children("routes").items()},
         upscale=root.get("upscale", str, UPSCALE),
         raw=root.value,
@@ -263,7 +284,21 @@ def _graph(item: _Reader, files: Mapping[str, File]) -> Graph:
         raise item.fault("macs_per_position", "a number >= 0")
     precision = item.get("precision", str)
     inputs, outputs = item.names("inputs"), item.names("outputs")
-    return Graph(file, inputs, outputs, float(macs), precision, item.get("parity", dict, {}))
+    parity, variants = item.get("parity", dict, {}), _variants(item, files)
+    return Graph(file, inputs, outputs, float(macs), precision, parity, variants)
+
+
+def _variants(item: _Reader, files: Mapping[str, File]) -> dict[str, Variant]:
+    found = {}
+    for precision, variant in item.children("variants", {}).items():
+        if precision not in PRECISIONS[1:]:
+            raise item.fault("variants", f"precisions among {', '.join(PRECISIONS[1:])}")
+        if variant.get("file", str) not in files:
+            raise variant.fault("file", "a name listed in manifest.files")
+        if variant.get("ports", str) not in PRECISIONS:
+            raise variant.fault("ports", f"one of {', '.join(PRECISIONS)}")
+        found[precision] = Variant(variant.value["file"], variant.value["ports"])
+    return found
 
 
 def _chunk(item: _Reader) -> Chunk:

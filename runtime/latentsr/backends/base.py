@@ -21,12 +21,14 @@ Shape = tuple[int, ...]
 class EngineOptions:
     """How to run engines: device name, and threads (None leaves the choice to the library).
 
-    profile: measure every node, which makes the engine slower.
+    profile: measure every node, which makes the engine slower. precision: which variant of a
+    graph to take where the bundle has one; on CPUs ``fp16`` is slower.
     """
 
     device: str = "cpu"
     threads: int | None = None
     profile: bool = False
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

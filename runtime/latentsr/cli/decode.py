@@ -15,6 +15,8 @@ from latentsr.cli.options import (
     FormatOption,
     JsonOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     ThreadsOption,
 )
 
@@ -32,12 +34,13 @@ def decode(
     route: Annotated[str, typer.Option(help="Decode route of the bundle.")] = "lr",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
     """Decode streams to pictures at their coded size."""
     from latentsr.codec import load
 
-    with load(bundle, backend=backend, threads=threads) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
             inputs, output, ".png", as_json, file_format, codec,

@@ -14,6 +14,8 @@ from latentsr.cli.options import (
     FormatOption,
     JsonOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     ThreadsOption,
 )
 
@@ -28,6 +30,7 @@ def encode(
     ] = "encode",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
     """Compress pictures to streams (.lss, or .jpg where the bundle's streams are JPEG files), or to
@@ -47,7 +50,7 @@ def encode(
 
     files = expand(inputs, PICTURES)
     foreign = file_format is FileFormat.compressai
-    with load(bundle, backend=backend, threads=threads) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "encode")
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
         targets = name_outputs(files, output, ".bin" if foreign else own)

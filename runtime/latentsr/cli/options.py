@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 
+class Precision(StrEnum):
+    """What graphs compute in."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+
+
 class FileFormat(StrEnum):
     """Files that hold a compressed picture."""
 
@@ -27,4 +34,7 @@ BackendOption = Annotated[str, typer.Option(help="Engine backend.")]
 ThreadsOption = Annotated[int | None, typer.Option(help="Engine threads; default: the library's.")]
 FormatOption = Annotated[
     FileFormat, typer.Option("--format", help="Ours, or that of CompressAI's examples/codec.py.")
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="fp16 for bundles exported with it; on CPUs fp32 is faster.")
 ]

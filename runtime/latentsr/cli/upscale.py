@@ -13,6 +13,8 @@ from latentsr.cli.options import (
     FormatOption,
     JsonOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     ThreadsOption,
 )
 
@@ -27,13 +29,14 @@ def upscale(
     ] = None,
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
     from latentsr.cli.decode import decode_files
     from latentsr.codec import load
 
-    with load(bundle, backend=backend, threads=threads) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         codec.bundle.route(chosen, "decode")
         decode_files(

@@ -1,0 +1,66 @@
+"""Engines of a wanted precision: which variant of a graph is loaded, and its inputs' type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.bundle import Bundle
+from latentsr.errors import UsageError
+from latentsr.manifest import PRECISIONS
+
+
+class HalfPorts(Engine):
+    """An engine whose graph takes and gives FP16, called with float32 as all engines are.
+
+    Values that FP16 cannot hold become infinite, and the picture step refuses them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the engine once on rounded inputs."""
+        with np.errstate(over="ignore"):
+            rounded = {name: array.astype(np.float16) for name, array in inputs.items()}
+        outputs = self._engine.run(rounded)
+        return {name: array.astype(np.float32) for name, array in outputs.items()}
+
+    @property
+    def runs_on(self) -> str:
+        """The engine's own answer."""
+        return self._engine.runs_on
+
+    def begin_profile(self) -> None:
+        """As the engine."""
+        self._engine.begin_profile()
+
+    def end_profile(self) -> list[NodeTime]:
+        """As the engine."""
+        return self._engine.end_profile()
+
+
+def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOptions) -> Engine:
+    """Load one graph in the precision of the options, or as it is where it has no such variant.
+
+    Raises BundleError, BackendError.
+    """
+    engine = backend.load(bundle.graph(name, options.precision), name, options)
+    variant = bundle.manifest.graphs[name].variants.get(options.precision)
+    return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
+
+
+def check_precision(bundle: Bundle, precision: str) -> None:
+    """Raise UsageError for precisions that are unknown, or in which the bundle has no graph."""
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"no such precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}"
+        )
+    graphs = bundle.manifest.graphs.values()
+    if precision != "fp32" and not any(precision in graph.variants for graph in graphs):
+        raise UsageError(
+            f"bundle {bundle.manifest.name} has no graphs in {precision}: found fp32 only, "
+            f"expected some; export it with --{precision}, or choose fp32"
+        )
