@@ -182,6 +182,8 @@ def test_costs_of_cdsr_are_those_of_the_literature() -> None:
     assert routes["pixel_x4"].macs_per_hr_pixel == pytest.approx(
         (93.7e3 + 17.927e6 + 3.29e3) / 16, rel=1e-3
     )
+    wide = make_system(find_preset("cdsr-latent"), {}, True, SMALL, {"head": "full"})
+    assert "with 16, 16, 16, 16, 16, 16 features" in " ".join(wide.facts["assumptions"])
     # 23 blocks on the latent's grid: an order of magnitude less than on pixels.
     assert 16e6 < latent["latent_sr"].parameters < 18e6
     assert latent["latent_sr"].macs_per_lr_pixel < decoded["pixel_sr"].macs_per_lr_pixel / 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -16,6 +16,7 @@ from latentsr_export.routes import Chain, make_routes
 from latentsr_export.system import System, latent_chain, latent_spec
 
 _WIDTHS = (64, 64, 48, 32, 24, 16)
+NARROW = "narrow"
 
 
 def _load(path: str | Path, settings: Settings) -> nn.Module:
@@ -26,7 +27,8 @@ def _load(path: str | Path, settings: Settings) -> nn.Module:
 def _make(settings: Settings, networks: Networks) -> nn.Module:
     latent = latent_of(networks["codec"])
     features, growth = settings["features"], settings["growth"]
-    widths = [min(width, features) for width in _WIDTHS]
+    narrow = settings["head"] == NARROW
+    widths = [min(width, features) if narrow else features for width in _WIDTHS]
     network = seeded(
         lambda: LatentSR(latent.shape[1], features, settings["blocks"], growth, widths)
     )
@@ -40,12 +42,15 @@ def _assumptions(networks: Networks, settings: Settings) -> list[str]:
         f"How {decoder.latent_channels} channels at stride 16 enter ESRGAN is not stated: the "
         "first convolution takes them, the trunk runs on the latent's grid, and "
     )
-    head = (
-        f"{HEAD_STAGES} stages of 3x3 convolution, pixel shuffle by 2 and LeakyReLU take the place "
-        "of ESRGAN's two upsampling stages."
-        if isinstance(decoder, LatentSR)
-        else f"the head is that of {decoder.NAME}."
-    )
+    head = f"the head is that of {decoder.NAME}."
+    if isinstance(decoder, LatentSR):
+        stages = cast(Any, list(decoder.head))
+        widths = ", ".join(str(stage.out_channels // 4) for stage in stages)
+        head = (
+            f"{HEAD_STAGES} stages of 3x3 convolution, pixel shuffle by 2 and LeakyReLU with "
+            f"{widths} features take the place of ESRGAN's two upsampling stages, which have as "
+            "many features as the trunk."
+        )
     return [
         "The paper's text connects the SR network to the codec before entropy coding, its public "
         "code to the decoded picture: this preset is the text's, cdsr-decoded the code's.",
@@ -80,6 +85,9 @@ PRESET = Preset(
         "features": Option("features of the trunk", 64, (), True),
         "blocks": Option("RRDBs of the trunk", 23, (), True),
         "growth": Option("growth of the dense blocks", 32, (), True),
+        "head": Option(
+            "features of the upsampling: falling, or the trunk's", NARROW, (NARROW, "full"), True
+        ),
     },
     sizes={FULL: {}, SMALL: {**cdsr.SMALL_CODEC, "features": 16, "blocks": 1, "growth": 8}},
     assumptions=_assumptions,
