@@ -1,7 +1,7 @@
 """Pixel super-resolution networks: ours first, then whatever the library spandrel recognises.
 
 To add a network: one file in `networks/` with what PixelSRNetwork says, and one line in
-PIXEL_SR_NETWORKS. RRDBNet (ESRGAN, Real-ESRGAN) and SRVGG come from spandrel.
+PIXEL_SR_NETWORKS. SRVGG and RRDBNet on folded pixels (Real-ESRGAN x2) come from spandrel.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from latentsr_export.networks.imdn import IMDN
 from latentsr_export.networks.msrresnet import MSRResNet
 from latentsr_export.networks.rfdn import RFDN
 from latentsr_export.networks.rlfn import RLFN
+from latentsr_export.networks.rrdbnet import RRDBNet
 from latentsr_export.networks.srresnet import SRResNet
 from latentsr_export.networks.wdsr import WDSR
 
@@ -49,7 +50,7 @@ class PixelSRNetwork(Protocol):
 
 
 PIXEL_SR_NETWORKS: tuple[type[PixelSRNetwork], ...] = (
-    EDSR, WDSR, MSRResNet, SRResNet, CARN, RFDN, IMDN, RLFN,
+    EDSR, WDSR, MSRResNet, SRResNet, CARN, RFDN, IMDN, RLFN, RRDBNet,
 )  # fmt: skip
 # What some repositories wrap their network in, besides what `load_state` takes off itself.
 _PREFIXES = ("net.",)

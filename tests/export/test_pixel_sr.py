@@ -84,7 +84,9 @@ def test_networks_that_are_not_for_enlarging_rgb(tmp_path: Path) -> None:
 
 
 def test_unknown_networks_are_told_what_is_known(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"edsr, wdsr, .* rlfn, or any that spandrel knows"):
+    with pytest.raises(
+        CheckpointError, match=r"edsr, wdsr, .* rrdbnet, or any that spandrel knows"
+    ):
         load_pixel_sr(_saved(tmp_path, torch.nn.Linear(3, 3)))
 
 
@@ -136,7 +138,7 @@ def test_sizes_of_published_weights(data_dir: Path) -> None:
     for name, scale, _ in (*FIGURES, (RRDBNET, 4, None)):
         network = load_pixel_sr(_weights(data_dir, name), scale)
         sizes[Path(name).stem, scale] = (network.name, network.parameters, network.minimum)
-    assert sizes["realesrgan_x4plus", 4] == ("ESRGAN", 16_697_987, 2)
+    assert sizes["realesrgan_x4plus", 4] == ("rrdbnet", 16_697_987, 1)
     assert sizes["RFDN_AIM", 4] == ("rfdn", 433_448, 15)
     assert sizes["imdn_baseline", 4] == ("imdn", 893_936, 1)
     assert sizes["wdsr_b_32_x4", 4] == ("wdsr", 606_992, 1)
