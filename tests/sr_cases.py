@@ -10,6 +10,7 @@ from torch import Tensor
 
 import sr_light as light
 import sr_residual as residual
+import sr_rrdb as rrdb
 import sr_srgan as srgan
 from sr_reference import State
 
@@ -85,6 +86,7 @@ CASES: dict[str, SRCase] = {
     "rfdn-x4": _plain("rfdn", light.rfdn(12, 2, 4), light.run_rfdn, 2, 4),
     "imdn-x2": _plain("imdn", light.imdn(16, 2, 2), light.run_imdn, 2, 2),
     "imdn-kair-x4": _plain("imdn", light.kair_imdn(16, 3, 4), light.run_kair_imdn, 3, 4),
+    "rrdbnet-x4": _plain("rrdbnet", rrdb.rrdbnet(8, 2, 5), rrdb.run_rrdbnet, 2, 4),
     "rlfn-x4": _plain("rlfn", light.rlfn(8, 10, 2, 4), light.run_rlfn, 2, 4),
 }  # fmt: skip
 
@@ -96,4 +98,5 @@ def _renamed(of: str, rename: Callable[[State], State]) -> SRCase:
 
 
 CASES["msrresnet-kair-x4"] = _renamed("msrresnet-x4", residual.older_msrresnet)
+CASES["rrdbnet-first-x4"] = _renamed("rrdbnet-x4", rrdb.older_rrdbnet)
 CASES["rlfn-authors-x4"] = _renamed("rlfn-x4", light.authors_rlfn)

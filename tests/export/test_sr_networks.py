@@ -26,7 +26,7 @@ from sr_cases import CASES, SRCase  # noqa: E402
 
 SIZES = [(24, 32), (33, 21)]
 # Multiplications in the largest graph of each network: gates, and the residual scale of EDSR.
-MULTIPLIED = {"edsr": 1, "rfdn": 2, "rlfn": 2, "imdn": 4}
+MULTIPLIED = {"edsr": 1, "rfdn": 2, "rlfn": 2, "imdn": 4, "rrdbnet": 8}
 # One case of each layout: there are hundreds of ways to spoil it.
 LAYOUTS = {name: case for name, case in CASES.items() if name not in (
     "edsr-x2", "edsr-x3-range-1", "edsr-wide-x2", "edsr-basicsr-x2", "wdsr-a-x2", "wdsr-b-x3",
