@@ -31,6 +31,9 @@ def export(
         list[str] | None,
         typer.Option(metavar="[NAME=]FILE", help=f"Checkpoint of a pixel SR network ({MANY})."),
     ] = None,
+    pixel_sr_scale: Annotated[
+        int | None, typer.Option(help="Of pixel SR files that hold several; default: the largest.")
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="A published system; `latentsr presets` lists them.")
     ] = None,
@@ -90,7 +93,7 @@ def export(
         networks = [path if name is None else (name, path) for name, path in named]
         bundle = export_bundle(
             checkpoint, output, latent_sr, networks, picture, half_weights, exact, skip_scale,
-            _progress, fp16=fp16,
+            _progress, pixel_sr_scale=pixel_sr_scale, fp16=fp16,
         )  # fmt: skip
     _report(bundle, as_json)
 

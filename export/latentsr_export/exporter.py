@@ -37,6 +37,7 @@ def export(
     skip_scale: float = 0.0,
     progress: Progress = lambda text: None,
     random_weights: bool = False,
+    pixel_sr_scale: int | None = None,
     fp16: bool = False,
 ) -> Bundle:
     """Write a bundle from trained checkpoints.
@@ -45,7 +46,8 @@ def export(
     latent_sr, pixel_sr: files with SR networks; each adds a route. pixel_sr: one file, whose route
     is ``pixel_xK``, or several: a mapping from names to files, or a sequence of files and of
     (name, file); a network NAME has the route ``NAME_xK``. random_weights: say in the manifest
-    that the weights were not trained, which every report then repeats. The rest: see
+    that the weights were not trained, which every report then repeats. pixel_sr_scale: which to
+    take of files that hold networks of several scales, by default the largest. The rest: see
     `assemble.Writing`.
     Raises CheckpointError for weights that are not known, ExportError for graphs that fail.
     """
@@ -54,7 +56,7 @@ def export(
     progress(f"loading {checkpoint}")
     named = by_name(pixel_sr)
     parts = codec_parts(load_codec(checkpoint))
-    graphs, chains = _networks(parts, latent_sr, named)
+    graphs, chains = _networks(parts, latent_sr, named, pixel_sr_scale)
     given = {"codec": checkpoint, "latent_sr": latent_sr, **named}
     facts: dict[str, Any] = {"random_weights": random_weights, "source": sources(given)}
     upscale = next((chain.route for chain in chains), None)
@@ -64,7 +66,10 @@ def export(
 
 
 def _networks(
-    parts: CodecParts, latent_sr: str | Path | None, pixel_sr: dict[str, str | Path]
+    parts: CodecParts,
+    latent_sr: str | Path | None,
+    pixel_sr: dict[str, str | Path],
+    scale: int | None,
 ) -> tuple[dict[str, GraphSpec], list[Chain]]:
     graphs: dict[str, GraphSpec] = {}
     chains: list[Chain] = []
@@ -73,7 +78,7 @@ def _networks(
         graphs["latent_sr"] = latent_spec(decoder, parts, str(latent_sr))
         chains.append(latent_chain(decoder.SCALE))
     for name, path in pixel_sr.items():
-        network = load_pixel_sr(path)
+        network = load_pixel_sr(path, scale)
         graphs[name] = pixel_spec(network, parts)
         about = f"synthesis transform, then the pixel SR network {network.name}"
         chains.append(Chain(route_name(name, network.scale), (name,), network.scale, about))

@@ -105,19 +105,21 @@ def recognise_own(
     """
     for kind in PIXEL_SR_NETWORKS:
         if kind.detect(state):
-            scales: tuple[int, ...] = ()
-            several: Any = kind if hasattr(kind, "pick_scale") else None
             try:
-                if several:
-                    scales, state = several.scales(state), several.pick_scale(state, scale)
-                module = kind.from_state_dict(state)
+                return _own(kind, state, scale)
             except CheckpointError as error:
                 raise CheckpointError(f"{error} (read as {kind.NAME} from {name})") from None
-            minimum = int(getattr(module, "MINIMUM", 1))
-            return PixelSR(
-                module, module.scale, kind.NAME, _count(module), "latentsr", minimum, scales=scales
-            )
     return None
+
+
+def _own(kind: type[PixelSRNetwork], state: Mapping[str, Tensor], scale: int | None) -> PixelSR:
+    several: Any = kind
+    scales: tuple[int, ...] = several.scales(state) if hasattr(kind, "pick_scale") else ()
+    module = kind.from_state_dict(several.pick_scale(state, scale) if scales else state)
+    minimum = int(getattr(module, "MINIMUM", 1))
+    return PixelSR(
+        module, module.scale, kind.NAME, _count(module), "latentsr", minimum, scales=scales
+    )
 
 
 def _from_spandrel(state: Mapping[str, Tensor], name: str) -> PixelSR:

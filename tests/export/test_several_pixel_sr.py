@@ -12,8 +12,9 @@ torch = pytest.importorskip("torch", reason="the exporter needs torch")
 pytest.importorskip("compressai.models", reason="the exporter needs compressai")
 
 import latentsr  # noqa: E402
+import sr_light  # noqa: E402
 from codec_cases import exported, made  # noqa: E402
-from latentsr.errors import ExportError  # noqa: E402
+from latentsr.errors import CheckpointError, ExportError  # noqa: E402
 from latentsr_export.cli import split_name  # noqa: E402
 from latentsr_export.load import by_name  # noqa: E402
 from latentsr_export.networks.edsr import EDSR  # noqa: E402
@@ -108,3 +109,18 @@ def test_names_on_the_command_line(tmp_path: Path) -> None:
     odd = tmp_path / "x=y.pth"
     odd.write_bytes(b"")
     assert split_name(str(odd)) == (None, str(odd))
+
+
+def test_one_of_a_file_s_scales(tmp_path: Path, picture: np.ndarray) -> None:
+    torch.save(sr_light.carn(8, None, (2, 3, 4)), tmp_path / "carn.pth")
+    network = made("bmshj2018-factorized")
+    for given, scale in ((None, 4), (2, 2)):
+        bundle = exported(
+            tmp_path / f"{scale}.lsr", network, picture, pixel_sr=tmp_path / "carn.pth",
+            pixel_sr_scale=given,
+        )  # fmt: skip
+        assert bundle.manifest.upscale == f"pixel_x{scale}"
+    with pytest.raises(CheckpointError, match="8"):
+        exported(
+            tmp_path / "8.lsr", network, picture, pixel_sr=tmp_path / "carn.pth", pixel_sr_scale=8
+        )

@@ -23,7 +23,7 @@ def _make(settings: Settings, networks: Networks) -> PixelSR:
     del networks
     sizes = (settings["features"], settings["blocks"], settings["growth"])
     network = seeded(lambda: RRDBNet(*sizes))
-    return as_pixel_sr(picture_network(network, network.conv_last, sample(16)))
+    return as_pixel_sr(picture_network(network, network.conv_last, sample(32)))
 
 
 def _assumptions(networks: Networks, settings: Settings) -> list[str]:

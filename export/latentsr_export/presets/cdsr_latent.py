@@ -30,7 +30,7 @@ def _make(settings: Settings, networks: Networks) -> nn.Module:
     network = seeded(
         lambda: LatentSR(latent.shape[1], features, settings["blocks"], growth, widths)
     )
-    return picture_network(network, network.conv_last, latent[:, :, :2, :2])
+    return picture_network(network, network.conv_last, latent)
 
 
 def _assumptions(networks: Networks, settings: Settings) -> list[str]:

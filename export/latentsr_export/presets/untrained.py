@@ -47,7 +47,8 @@ def settle(
     """Scale and shift a network's last layer so that of `x` it makes about this spread and mean.
 
     spread: standard deviation, met within a factor of 1.5. The network must be linear in its last
-    layer. Returns what it makes then, up to rounding.
+    layer. Returns what it makes then, up to rounding. `x` must not be a few positions only: borders
+    are padded with zeros, where deep networks make something else.
     """
     layer = cast(Any, last)
     made = network(x)
