@@ -6,7 +6,8 @@ python benchmarks/fp16.py BUNDLES... --pictures PICTURES... [--sr WEIGHTS...]
 Bundles get FP16 variants as `latentsr export --fp16` would write them; SR weights are traced and
 converted alone, on the pictures reduced by their scale. FP16 is emulated: every operator computes
 in float32, its result is rounded to FP16. `naive` is a conversion of all values without
-calibration. The change in dB is that of the PSNR against the original.
+calibration. The change in dB is that of the PSNR against the original. `loud`: the bundle's graphs
+with GDN, made 256 times as loud inside, which in float32 changes no bit of the result.
 """
 
 from __future__ import annotations
@@ -23,21 +24,27 @@ import onnx
 from machine import describe_machine
 
 from latentsr.backends import get_backend
-from latentsr.backends.base import EngineOptions
+from latentsr.backends.base import Engine, EngineOptions
 from latentsr.bundle import Bundle
+from latentsr.codec import Codec
 from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
 from latentsr.report.metrics import psnr
+from latentsr_export.fp16.calibration import Sample, ranges
 from latentsr_export.fp16.convert import convert
 from latentsr_export.fp16.emulation import emulated
-from latentsr_export.fp16.flow import read_flow
-from latentsr_export.fp16.gate import crops, difference, reduced
+from latentsr_export.fp16.exponents import LINEAR, Plan
+from latentsr_export.fp16.flow import finish, read_flow
+from latentsr_export.fp16.gate import cases, crops, difference, record, reduced
+from latentsr_export.fp16.gdn import Gdn, find_gdns
 from latentsr_export.fp16.halves import Typed
-from latentsr_export.fp16.variants import add_fp16
+from latentsr_export.fp16.rescale import Rescaled
+from latentsr_export.fp16.variants import add_fp16, convertible
 from latentsr_export.parts import GraphSpec
 from latentsr_export.pixel_sr import load_pixel_sr
 from latentsr_export.trace import trace, weights_bytes
 
+LOUD = 8
 FIELDS = ("nodes", "islands", "gdn", "rescaled", "weights_bytes", "parity")
 
 
@@ -51,7 +58,51 @@ def bundle_rows(name: str, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
                 **{key: entry["variants"]["fp16"][key] for key in FIELDS}}
         for graph, entry in raw["graphs"].items() if "variants" in entry
     }  # fmt: skip
-    return {"codec": raw["codec"], "graphs": graphs, "routes": raw["fp16"]["routes"]}
+    return {"codec": raw["codec"], "graphs": graphs, "routes": raw["fp16"]["routes"],
+            "loud": loud_rows(Bundle(name), pictures[:2])}  # fmt: skip
+
+
+def loud_rows(bundle: Bundle, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
+    """dB against float32 where GDN layers see larger values, of ours and of the naive FP16."""
+    codec = Codec(bundle, "ort", EngineOptions())
+    samples, _ = record(codec, cases(codec, pictures))
+    rows = {}
+    for name in convertible(bundle):
+        data, met = bundle.graph(name), samples.get(name)
+        gdns = find_gdns(read_flow(data))
+        if not met or not gdns:
+            continue
+        quiet = finish(read_flow(data).model)
+        loud = _louder(data, gdns, met)
+        half, naive = convert(loud, met), emulated(Typed(read_flow(loud), {}).write())
+        port = bundle.manifest.graphs[name].outputs[0]
+        full, same, ours, plain = (
+            [engine.run(sample)[port] for sample in met]
+            for engine in map(_engine, (quiet, loud, half.emulation, naive))
+        )
+        broken = any(not np.isfinite(values).all() for values in plain)
+        rows[name] = {
+            "equal_in_fp32": all(map(np.array_equal, full, same)),
+            "fp16_psnr_db": difference(full, ours)["psnr_db"], "gdn": half.report["gdn"],
+            "naive_psnr_db": None if broken else difference(full, plain)["psnr_db"],
+            "naive_is_nan": broken,
+        }  # fmt: skip
+    return rows
+
+
+def _louder(data: bytes, gdns: Sequence[Gdn], samples: Sequence[Sample]) -> bytes:
+    """The graph with what GDN layers square times 2^LOUD; x · root comes out times 2^2 LOUD.
+
+    Only layers between convolutions, which take the difference.
+    """
+    flow = read_flow(data)
+    chosen = [
+        gdn for gdn in gdns if flow.producer[gdn.x].op_type in LINEAR
+        and all(node.op_type in LINEAR for node in flow.consumers.get(gdn.out, []))
+    ]  # fmt: skip
+    outs = {gdn.out: -2 * LOUD for gdn in chosen if gdn.multiplies}
+    plan = Plan({**outs, **{gdn.x: -LOUD for gdn in chosen}}, dict.fromkeys(chosen, -LOUD))
+    return Rescaled(flow, plan, ranges(data, flow.tensors, samples)).write(gdns)
 
 
 def network_row(path: Path, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -90,8 +141,12 @@ def _picture(planes: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def _run(data: bytes, samples: Sequence[dict[str, np.ndarray]]) -> list[np.ndarray]:
-    engine = get_backend("ort").load(data, "fp16", EngineOptions())
+def _engine(data: bytes) -> Engine:
+    return get_backend("ort").load(data, "fp16", EngineOptions())
+
+
+def _run(data: bytes, samples: Sequence[Sample]) -> list[np.ndarray]:
+    engine = _engine(data)
     return [engine.run(sample)["hr"] for sample in samples]
 
 
@@ -111,6 +166,8 @@ def main() -> None:
         found = result["bundles"][Path(bundle).stem] = bundle_rows(bundle, pictures)
         for graph, row in found["graphs"].items():
             print(bundle, graph, row["nodes"], json.dumps(row["parity"]["fp32"]), flush=True)
+        for graph, row in found["loud"].items():
+            print(bundle, graph, "loud", json.dumps(row), flush=True)
         for route, row in found["routes"].items():
             print(bundle, route, json.dumps(row), flush=True)
     for path in given.sr:
