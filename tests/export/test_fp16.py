@@ -127,7 +127,8 @@ def test_the_exporter_writes_them(picture: np.ndarray, tmp_path: Path) -> None:
     assert [n for n, g in bundle.manifest.graphs.items() if g.variants] == [
         "analysis", "synthesis", "pixel_sr"
     ]  # fmt: skip
-    assert set(bundle.manifest.raw["fp16"]["routes"]) == {"lr", "bicubic", "pixel_x4"}
+    routes = {"lr", "bicubic", "lanczos", "pixel_x4"}
+    assert set(bundle.manifest.raw["fp16"]["routes"]) == routes
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.lsr", "a.png", "a.pth", "sr.pth"
     ]  # fmt: skip
