@@ -21,9 +21,12 @@ from latentsr.errors import BundleError, ExportError  # noqa: E402
 from latentsr.report.metrics import psnr  # noqa: E402
 from latentsr_export.fp16 import gate, variants  # noqa: E402
 from latentsr_export.fp16.emulation import emulated  # noqa: E402
+from windowed_cases import WINDOWED  # noqa: E402
+
+WEIGHTLESS = ("split", "join", "blend")
 
 
-@pytest.fixture(scope="module", params=list(NETWORKS))
+@pytest.fixture(scope="module", params=[*NETWORKS, *WINDOWED])
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray
 ) -> tuple[Bundle, Bundle]:
@@ -31,7 +34,8 @@ def pair(
     folder = tmp_path_factory.mktemp("fp16")
     # The many exact graphs of ELIC take half a minute; the checkerboard has the same kind.
     exact = not request.param.startswith("elic")
-    plain = exported(folder / "plain.lsr", made(request.param), picture, exact=exact)
+    network = WINDOWED[request.param]() if request.param in WINDOWED else made(request.param)
+    plain = exported(folder / "plain.lsr", network, picture, exact=exact)
     return plain, variants.add_fp16(plain, folder / "half.lsr", [picture])
 
 
@@ -42,7 +46,7 @@ def test_every_computing_graph_has_a_variant_but_those_that_decide_scales(
     exact = plain.manifest.exact
     for name, graph in half.manifest.graphs.items():
         decides = name in {*plain.manifest.entropy_graphs, *exact, *exact.values()}
-        assert bool(graph.variants) == (not decides and name not in ("split", "join")), name
+        assert bool(graph.variants) == (not decides and name not in WEIGHTLESS), name
         assert half.graph(name) == plain.graph(name) == half.graph(name, "fp32")
         assert (half.graph(name, "fp16") == plain.graph(name)) == (not graph.variants)
     assert half.fingerprint == plain.fingerprint
@@ -56,7 +60,8 @@ def test_what_the_manifest_says(pair: tuple[Bundle, Bundle]) -> None:
             assert 2 * facts["weights_bytes"] <= graph["weights_bytes"] * 1.02 + 64
             assert set(facts["parity"]["fp32"]) == set(graph["outputs"])
             for entry in facts["parity"]["fp32"].values():
-                assert entry["psnr_db"] > 50
+                # Lee et al. round y before z is made of it: some values fall to the other side.
+                assert entry["psnr_db"] > (40 if name == "hyper_analysis" else 50)
     for row in raw["fp16"]["routes"].values():
         assert row["worst_db"] >= -gate.GATE_DB
 
@@ -202,7 +207,7 @@ def test_variants_of_an_exact_graph_are_refused(
     raw = json.loads((spoiled / "manifest.json").read_text())
     for name in (*raw["entropy"]["exact"].values(), *raw["entropy"]["graphs"]):
         graphs = json.loads(json.dumps(raw["graphs"]))
-        graphs[name]["variants"] = graphs["synthesis"]["variants"]
+        graphs[name]["variants"] = graphs["analysis"]["variants"]
         (spoiled / "manifest.json").write_text(json.dumps({**raw, "graphs": graphs}))
         with pytest.raises(BundleError, match="none, as it decides scales"):
             Bundle(spoiled)
