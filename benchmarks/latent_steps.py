@@ -28,8 +28,8 @@ from machine import describe_machine
 
 from latentsr._kernels import Isa
 from latentsr.bundle import DEMO, Bundle
+from latentsr.chunks import Chunk
 from latentsr.entropy import LatentSteps, ScaleTable, isa
-from latentsr.manifest import Chunk
 from latentsr.pipeline.entropy_step import EntropyModel
 
 SHAPES = {"1080p_192": (1, 192, 68, 120), "demo": (1, 96, 8, 12)}

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from latentsr.chunks import Chunk
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, UsageError
-from latentsr.manifest import Chunk, File, Manifest, Route, parse
+from latentsr.manifest import File, Manifest, Route, parse
 
 MANIFEST = "manifest.json"
 TABLES = "tables.safetensors"

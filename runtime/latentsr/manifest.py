@@ -30,9 +30,9 @@ scale, whose symbols are 0 and not coded in the `lanes` form. `context` is there
 chunk's scales and means depend on its own symbols: {tensors: prefix of the context model's names
 in the tables (`latentsr.entropy.context_tensors`), order: "wavefront", how positions follow each
 other in the `lanes` form}. Such a chunk has no `skip`.
-A chunk of a model in `FILE_MODELS` is a file of a known format (`latentsr.jpeg`) without tensors.
-Where it is the only chunk, a stream has no container: it is that file itself, and any such file is
-a stream.
+A chunk of a model in `latentsr.chunks.FILE_MODELS` is a file of a known format (`latentsr.jpeg`)
+without tensors. Where it is the only chunk, a stream has no container: it is that file itself, and
+any such file is a stream.
 Steps are described in `latentsr.pipeline.routes`.
 """
 
@@ -44,17 +44,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from latentsr.chunks import Chunk, read_chunk
 from latentsr.errors import BundleError
+from latentsr.json_reader import Reader
 
 FORMAT = "latentsr-bundle"
 FORMAT_VERSION = 1
-FILE_MODELS = ("jpeg",)
-MODELS = ("factorized", "gaussian", *FILE_MODELS)
 UPSCALE = "latent_x4"
-ORDERS = ("wavefront",)
 PRECISIONS = ("fp32", "fp16")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-_PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -91,40 +89,6 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Context:
-    """Where a context model's tensors are, and the order of positions in the `lanes` form."""
-
-    tensors: str
-    order: str
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One entropy-coded latent: its model, channel count and stride against the picture.
-
-    Or a file that holds a picture: then its model is one of `FILE_MODELS`.
-
-    columns: the stride along the width. tables: how the names of its tensors begin, as chunks may
-    share them. skip: rows of its tables whose symbols are certain zeros. context: its context
-    model, if any.
-    """
-
-    name: str
-    model: str
-    channels: int
-    stride: int
-    columns: int
-    tables: str
-    skip: int = 0
-    context: Context | None = None
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the chunk is a file of a known format, without entropy tables."""
-        return self.model in FILE_MODELS
-
-
-@dataclass(frozen=True)
 class Route:
     """A list of steps; `scale` is the output's size against the coded picture."""
 
@@ -157,49 +121,10 @@ class Manifest:
         return only.model if len(self.chunks) == 1 and only.is_file else None
 
 
-class _Reader:
-    """Typed access to untrusted JSON; each failure names the place in the manifest."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            raise BundleError(f"manifest is malformed at {where}: found {value!r}, expected object")
-        self.value, self.where = value, where
-
-    def get(self, key: str, kind: type, default: object = None) -> Any:
-        value = self.value.get(key, default)
-        wrong_bool = isinstance(value, bool) and kind is not bool
-        if not isinstance(value, kind) or wrong_bool:
-            raise self.fault(key, kind.__name__)
-        return value
-
-    def fault(self, key: str, expected: str) -> BundleError:
-        found = repr(self.value.get(key))[:60]
-        return BundleError(
-            f"manifest is malformed at {self.where}.{key}: found {found}, expected {expected}; "
-            "export the bundle again"
-        )
-
-    def whole(self, key: str, low: int, high: int) -> int:
-        value = self.get(key, int)
-        if not low <= value <= high:
-            raise self.fault(key, f"{low}..{high}")
-        return int(value)
-
-    def names(self, key: str) -> tuple[str, ...]:
-        value = self.get(key, list)
-        if not all(isinstance(item, str) and item for item in value):
-            raise self.fault(key, "list of names")
-        return tuple(value)
-
-    def children(self, key: str, default: object = None) -> dict[str, _Reader]:
-        items = self.get(key, dict, default).items()
-        return {name: _Reader(item, f"{self.where}.{key}.{name}") for name, item in items}
-
-
 def parse(text: str | bytes) -> Manifest:
     """Check a manifest's text and return it; BundleError names the first fault."""
     try:
-        root = _Reader(json.loads(text), "manifest")
+        root = Reader(json.loads(text), "manifest")
     except (ValueError, RecursionError) as error:
         raise BundleError(
             f"manifest is not JSON: found {error}, expected one object; export the bundle again"
@@ -218,13 +143,13 @@ def parse(text: str | bytes) -> Manifest:
     return _manifest(root)
 
 
-def _manifest(root: _Reader) -> Manifest:
-    codec = _Reader(root.get("codec", dict), "manifest.codec")
-    entropy = _Reader(root.get("entropy", dict), "manifest.entropy")
+def _manifest(root: Reader) -> Manifest:
+    codec = Reader(root.get("codec", dict), "manifest.codec")
+    entropy = Reader(root.get("entropy", dict), "manifest.entropy")
     files = {name: _file(name, item) for name, item in root.children("files").items()}
     graphs = {name: _graph(item, files) for name, item in root.children("graphs").items()}
     chunks = tuple(
-        _chunk(_Reader(item, f"manifest.entropy.chunks[{i}]"))
+        read_chunk(Reader(item, f"manifest.entropy.chunks[{i}]"))
         for i, item in enumerate(entropy.get("chunks", list))
     )
     if not chunks or len({chunk.name for chunk in chunks}) != len(chunks):
@@ -251,7 +176,7 @@ def _manifest(root: _Reader) -> Manifest:
     )
 
 
-def _exact(entropy: _Reader, graphs: Mapping[str, Graph]) -> dict[str, str]:
+def _exact(entropy: Reader, graphs: Mapping[str, Graph]) -> dict[str, str]:
     exact = entropy.get("exact", dict, {})
     for name, twin in exact.items():
         if name not in graphs or not isinstance(twin, str) or twin not in graphs:
@@ -262,7 +187,7 @@ def _exact(entropy: _Reader, graphs: Mapping[str, Graph]) -> dict[str, str]:
     return dict(exact)
 
 
-def _file(name: str, item: _Reader) -> File:
+def _file(name: str, item: Reader) -> File:
     # Names come from outside: a path that climbs out of the folder must never be opened.
     if not _PATH.fullmatch(name):
         raise BundleError(
@@ -275,7 +200,7 @@ def _file(name: str, item: _Reader) -> File:
     return File(sha256, item.whole("bytes", 0, 1 << 40))
 
 
-def _graph(item: _Reader, files: Mapping[str, File]) -> Graph:
+def _graph(item: Reader, files: Mapping[str, File]) -> Graph:
     file = item.get("file", str)
     if file not in files:
         raise item.fault("file", "a name listed in manifest.files")
@@ -288,7 +213,7 @@ def _graph(item: _Reader, files: Mapping[str, File]) -> Graph:
     return Graph(file, inputs, outputs, float(macs), precision, parity, variants)
 
 
-def _variants(item: _Reader, files: Mapping[str, File]) -> dict[str, Variant]:
+def _variants(item: Reader, files: Mapping[str, File]) -> dict[str, Variant]:
     found = {}
     for precision, variant in item.children("variants", {}).items():
         if precision not in PRECISIONS[1:]:
@@ -301,50 +226,7 @@ def _variants(item: _Reader, files: Mapping[str, File]) -> dict[str, Variant]:
     return found
 
 
-def _chunk(item: _Reader) -> Chunk:
-    if item.get("model", str) not in MODELS:
-        raise item.fault("model", f"one of {', '.join(MODELS)}")
-    channels, (stride, columns) = item.whole("channels", 1, 1 << 16), _strides(item)
-    if item.value["model"] in FILE_MODELS and (channels, stride, columns) != (3, 1, 1):
-        raise item.fault("model", "3 channels at stride 1 for a file")
-    gaussian = item.value["model"] == "gaussian"
-    context = _context(item) if "context" in item.value else None
-    most = 256 if gaussian and context is None else 0
-    skip = item.whole("skip", 0, most) if "skip" in item.value else 0
-    name = item.get("name", str)
-    tables = item.get("tables", str, name)
-    shared = "tables" in item.value
-    if shared and not (gaussian and context is None and _PREFIX.fullmatch(tables)):
-        raise item.fault("tables", "how the tensors' names of a gaussian chunk begin, or none")
-    return Chunk(name, item.value["model"], channels, stride, columns, tables, skip, context)
-
-
-def _strides(item: _Reader) -> tuple[int, int]:
-    """Along the height and along the width; one number stands for both."""
-    if not isinstance(item.value.get("stride"), list):
-        stride = item.whole("stride", 1, 256)
-        return stride, stride
-    strides = item.value["stride"]
-    kinds = {type(stride) for stride in strides}
-    if len(strides) != 2 or kinds != {int} or not all(1 <= stride <= 256 for stride in strides):
-        raise item.fault("stride", "1..256, or two such numbers")
-    return strides[0], strides[1]
-
-
-def _context(item: _Reader) -> Context:
-    if item.value["model"] != "gaussian":
-        raise item.fault("context", "none, as the chunk is not gaussian")
-    context = _Reader(item.value["context"], f"{item.where}.context")
-    tensors = context.get("tensors", str)
-    if not _PREFIX.fullmatch(tensors):
-        raise context.fault("tensors", "the common beginning of the tensors' names")
-    # An order that is not known here would decode into noise.
-    if context.get("order", str) not in ORDERS:
-        raise context.fault("order", f"one of {', '.join(ORDERS)}")
-    return Context(tensors, context.value["order"])
-
-
-def _route(item: _Reader) -> Route:
+def _route(item: Reader) -> Route:
     if item.get("kind", str) not in ("encode", "decode"):
         raise item.fault("kind", "encode or decode")
     steps = item.get("steps", list)

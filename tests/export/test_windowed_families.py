@@ -14,12 +14,12 @@ pytest.importorskip("compressai.models", reason="the exporter needs compressai")
 
 import latentsr  # noqa: E402
 from latentsr.bundle import DEMO, Bundle  # noqa: E402
+from latentsr.chunks import Chunk  # noqa: E402
 from latentsr.entropy import Coder  # noqa: E402
 from latentsr.entropy.context_tensors import load_context  # noqa: E402
 from latentsr.entropy.reference_context import Latent, encode  # noqa: E402
 from latentsr.errors import CheckpointError, ExportError, UsageError  # noqa: E402
 from latentsr.image import to_rgb8  # noqa: E402
-from latentsr.manifest import Chunk  # noqa: E402
 from latentsr_export.causal import CausalConv2d, WindowConv2d, summed_layers  # noqa: E402
 from latentsr_export.context_layers import run_float  # noqa: E402
 from latentsr_export.exporter import export  # noqa: E402

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from entropy_cases import gaussian_tables, tables_from_rows
 from guarded import same_bits
+from latentsr.chunks import Chunk
 from latentsr.entropy import Coder, Tables, isa
 from latentsr.errors import BundleError, DesyncError, ImageError, StreamError
-from latentsr.manifest import Chunk
 from latentsr.pipeline.entropy_step import EntropyModel
 
 TABLE = np.exp(np.linspace(np.log(0.11), np.log(256), 64)).astype(np.float32)

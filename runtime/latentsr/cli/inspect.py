@@ -13,7 +13,7 @@ from latentsr.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from latentsr.bundle import Bundle
-    from latentsr.manifest import Chunk
+    from latentsr.chunks import Chunk
 
 
 def inspect(

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from latentsr.chunks import Chunk
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, CorruptStream
-from latentsr.manifest import Chunk
 
 Shape = tuple[int, int, int, int]
 

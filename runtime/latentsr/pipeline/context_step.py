@@ -13,13 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from latentsr.bundle import Bundle
+from latentsr.chunks import Chunk
 from latentsr.entropy.coder import Coder
 from latentsr.entropy.context import ContextCoder
 from latentsr.entropy.context_tensors import load_context
 from latentsr.entropy.float_context import FloatContext
 from latentsr.entropy.latents import LatentSteps
 from latentsr.errors import BundleError, CorruptStream, DesyncError, StreamError, UsageError
-from latentsr.manifest import Chunk
 from latentsr.pipeline.chunk_size import (
     check_latent,
     check_plausible,

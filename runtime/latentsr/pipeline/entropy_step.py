@@ -15,13 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from latentsr.bundle import Bundle
+from latentsr.chunks import Chunk
 from latentsr.entropy.coder import Coder
 from latentsr.entropy.latents import LatentSteps, ScaleTable
 from latentsr.entropy.mend import mend
 from latentsr.entropy.neighbours import NeighbourModel
 from latentsr.entropy.repair import Repair, changed_indexes, find_doubts
 from latentsr.errors import BundleError, CorruptStream, DesyncError
-from latentsr.manifest import Chunk
 from latentsr.pipeline.chunk_size import check_latent, check_plausible, latent_shape, least_bits
 
 _MOST_ROWS_KEPT = 1 << 24  # a factorized prior's y up to about 4K pictures; beyond, memory counts
