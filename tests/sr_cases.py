@@ -98,5 +98,5 @@ def _renamed(of: str, rename: Callable[[State], State]) -> SRCase:
 
 
 CASES["msrresnet-kair-x4"] = _renamed("msrresnet-x4", residual.older_msrresnet)
-CASES["rrdbnet-first-x4"] = _renamed("rrdbnet-x4", rrdb.older_rrdbnet)
+CASES["rrdbnet-middle-names-x4"] = _renamed("rrdbnet-x4", rrdb.middle_names)
 CASES["rlfn-authors-x4"] = _renamed("rlfn-x4", light.authors_rlfn)

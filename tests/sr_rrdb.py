@@ -1,4 +1,4 @@
-"""RRDBNet as BasicSR and the first ESRGAN code write it."""
+"""RRDBNet as BasicSR and the ESRGAN code before it write it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OLD = {
 }  # fmt: skip
 
 
-def rrdbnet(features: int, blocks: int, growth: int) -> State:
+def rrdbnet(features: int, blocks: int, growth: int, inputs: int = 3) -> State:
     """BasicSR's names."""
     made = Maker(21)
-    made.conv("conv_first", 3, features, 3)
+    made.conv("conv_first", inputs, features, 3)
     for block in range(blocks):
         for dense in range(1, 4):
             name = f"body.{block}.rdb{dense}"
@@ -30,8 +30,8 @@ def rrdbnet(features: int, blocks: int, growth: int) -> State:
     return made.state
 
 
-def older_rrdbnet(state: State) -> State:
-    """The first ESRGAN's names."""
+def middle_names(state: State) -> State:
+    """As xinntao's ESRGAN, KAIR and BSRGAN write it."""
     renamed = {}
     for key, tensor in state.items():
         for new, old in _OLD.items():

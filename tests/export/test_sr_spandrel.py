@@ -1,4 +1,4 @@
-"""RRDBNet and SRVGG through spandrel: all key layouts, pixel unshuffle, any height and width."""
+"""RRDBNet and SRVGG, through spandrel where we have none: all key layouts, pixel unshuffle, any height and width."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ pytest.importorskip("spandrel")
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+import sr_rrdb  # noqa: E402
 from latentsr.backends import get_backend  # noqa: E402
 from latentsr.backends.base import EngineOptions  # noqa: E402
 from latentsr.errors import CheckpointError  # noqa: E402
@@ -27,49 +28,12 @@ SIZES = [(24, 32), (33, 21)]
 BLOCKS, FEATURES = 2, 8
 
 
-def _lrelu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.2)
-
-
 def rrdbnet(inputs: int = 3) -> State:
-    """BasicSR's RRDBNet: the newest names."""
-    made = Maker(21)
-    made.conv("conv_first", inputs, FEATURES, 3)
-    for block in range(BLOCKS):
-        for dense in (1, 2, 3):
-            for step in range(1, 6):
-                wide = FEATURES + 32 * (step - 1)
-                name = f"body.{block}.rdb{dense}.conv{step}"
-                made.conv(name, wide, FEATURES if step == 5 else 32, 3)
-    for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
-        made.conv(name, FEATURES, FEATURES, 3)
-    made.conv("conv_last", FEATURES, 3, 3)
-    return made.state
+    return sr_rrdb.rrdbnet(FEATURES, BLOCKS, 32, inputs)
 
 
-def run_rrdbnet(s: State, x: Tensor) -> Tensor:
-    first = out = conv(s, "conv_first", x)
-    for block in range(BLOCKS):
-        whole = out
-        for dense in (1, 2, 3):
-            seen = [out]
-            for step in range(1, 6):
-                made = conv(s, f"body.{block}.rdb{dense}.conv{step}", torch.cat(seen, dim=1))
-                seen.append(_lrelu(made))
-            out = out + 0.2 * made
-        out = whole + 0.2 * out
-    out = first + conv(s, "conv_body", out)
-    for name in ("conv_up1", "conv_up2"):
-        out = _lrelu(conv(s, name, F.interpolate(out, scale_factor=2, mode="nearest")))
-    return conv(s, "conv_last", _lrelu(conv(s, "conv_hr", out)))
-
-
-def middle_names(state: State) -> State:
-    """As xinntao's ESRGAN, KAIR and BSRGAN write it."""
-    pairs = (("conv_body", "trunk_conv"), ("conv_up", "upconv"), ("conv_hr", "HRconv"))
-    for new, old in pairs:
-        state = {key.replace(new, old): tensor for key, tensor in state.items()}
-    return {re.sub(r"^body\.(\d+)\.rdb", r"RRDB_trunk.\1.RDB", k): v for k, v in state.items()}
+def run_rrdbnet(state: State, x: Tensor) -> Tensor:
+    return sr_rrdb.run_rrdbnet(state, x, BLOCKS, 4)
 
 
 def old_names(state: State) -> State:
@@ -103,12 +67,13 @@ def _picture(size: tuple[int, int]) -> Tensor:
     return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(size[0]))
 
 
-@pytest.mark.parametrize("names", [dict, middle_names, old_names])
+@pytest.mark.parametrize("names", [dict, sr_rrdb.middle_names, old_names])
 def test_rrdbnet_in_all_names(names: Callable[[State], State], tmp_path: Path) -> None:
     state = rrdbnet()
     torch.save({"params_ema": names(state)}, tmp_path / "net.pth")
     network = load_pixel_sr(tmp_path / "net.pth", 4)
-    assert (network.name, network.scale, network.source) == ("ESRGAN", 4, "spandrel")
+    own = ("rrdbnet", 4, "latentsr"), ("ESRGAN", 4, "spandrel")
+    assert (network.name, network.scale, network.source) == own[names is old_names]
     assert network.parameters == sum(tensor.numel() for tensor in state.values())
     with torch.no_grad():
         expected = [run_rrdbnet(state, _picture(size)) for size in SIZES]
