@@ -1,4 +1,4 @@
-"""RRDBNet and SRVGG, through spandrel where we have none: all key layouts, pixel unshuffle, any height and width."""
+"""RRDBNet and SRVGG, through spandrel where we have none: key layouts, pixel unshuffle, sizes."""
 
 from __future__ import annotations
 
