@@ -32,3 +32,16 @@ def picture() -> np.ndarray:
     row, column = np.mgrid[0:101, 0:75].astype(np.float64)
     waves = [np.sin(row / 9 + k) * np.cos(column / (7 + k)) for k in range(3)]
     return np.round(np.stack(waves, axis=-1) * 100 + 127).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def small_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped picture at 150x110, for calibration and parity: it saves seconds."""
+    from PIL import Image
+
+    from latentsr.bundle import DEMO
+
+    path = tmp_path_factory.mktemp("calibration") / "small.png"
+    with Image.open(DEMO.parent / "coffee.png") as image:
+        image.resize((150, 110), Image.Resampling.BICUBIC).save(path)
+    return path

@@ -1,14 +1,35 @@
-"""Typed access to untrusted JSON; each failure names the place in the manifest."""
+"""Untrusted JSON: files read with a limit, and typed access whose failures name the place."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from latentsr.errors import BundleError
+from latentsr.errors import BundleError, UsageError
+
+
+def read_json(path: Path, what: str, command: str, largest: int) -> Any:
+    """What a JSON file of at most `largest` bytes holds; UsageError where it is none.
+
+    what, command: for the message, what was expected and who writes it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(largest + 1)
+        if len(data) > largest:
+            raise ValueError(f"over {largest} bytes")
+        value = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{what} cannot be read: found {error} in {path}, expected a file that "
+            f"`{command}` wrote; check the name"
+        ) from None
+    return value
 
 
 class Reader:
-    """Typed access to untrusted JSON; each failure names the place in the manifest."""
+    """Untrusted JSON: files read with a limit, and typed access whose failures name the place."""
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):

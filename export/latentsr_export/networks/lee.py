@@ -28,7 +28,7 @@ from latentsr_export.causal import CausalConv2d, WindowConv2d, summed_layers
 from latentsr_export.context_layers import ContextLayers
 from latentsr_export.networks.factorized import cdf_tensors
 from latentsr_export.networks.shapes import check_shape
-from latentsr_export.networks.windowed import Half, WindowedCodec
+from latentsr_export.networks.windowed import Half, WindowedCodec, rounded
 from latentsr_export.parts import CodecParts
 
 WINDOW = (4, 4)
@@ -83,16 +83,16 @@ class ContextAdaptive(CompressionModel):
     def forward(self, x: Tensor) -> dict[str, Any]:
         """{x_hat, likelihoods: {y, z}} of a picture (N, 3, H, W) in 0..1, sides multiples of 64."""
         y = self.g_a(x)
-        z = self.h_a(_rounded(y))
+        z = self.h_a(rounded(y))
         gaussian = self.gaussian_conditional
         scales = self.z_scales.abs().reshape(1, -1, 1, 1).expand_as(z)
         _, z_likelihoods = gaussian(z, scales)
-        side = self.h_s(_rounded(z))
+        side = self.h_s(rounded(z))
         first, second = y[:, : self.m1], y[:, self.m1 :]
-        sigma, means = self.estimator(_rounded(first), side[:, : self.m1])
+        sigma, means = self.estimator(rounded(first), side[:, : self.m1])
         _, likelihoods = gaussian(first, sigma, means)
         _, others = gaussian(second, side[:, self.m1 :])
-        y_hat = torch.cat([_rounded(first - means) + means, _rounded(second)], 1)
+        y_hat = torch.cat([rounded(first - means) + means, rounded(second)], 1)
         found = {"y": torch.cat([likelihoods, others], 1), "z": z_likelihoods}
         return {"x_hat": self.g_s(y_hat), "likelihoods": found}
 
@@ -144,11 +144,6 @@ class RoundedHyperAnalysis(nn.Module):
         """(N, M, h, w) → (N, N, h/4, w/4)."""
         z: Tensor = self.h_a(torch.round(y))
         return z
-
-
-def _rounded(x: Tensor) -> Tensor:
-    """round(x), as if it were x to whoever differentiates it."""
-    return x + (torch.round(x) - x).detach()
 
 
 def _h_s(net: Any, start: int, stop: int) -> nn.Sequential:

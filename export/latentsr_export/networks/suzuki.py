@@ -31,7 +31,7 @@ from latentsr_export.networks.edsr import ResBlock
 from latentsr_export.networks.factorized import bottleneck_tensors, cdf_tensors
 from latentsr_export.networks.gdn import fold_gdn
 from latentsr_export.networks.shapes import check_shape, count_blocks
-from latentsr_export.networks.windowed import Half, WindowedCodec
+from latentsr_export.networks.windowed import Half, WindowedCodec, rounded
 from latentsr_export.parts import PICTURE, CodecParts, Feed, GraphSpec, Step, graph_step
 
 ENCODER = (32, 64, 128, 192)
@@ -118,9 +118,9 @@ class SelectiveDetail(CompressionModel):
         and the parts of x_hat {x_m, x_m2, x_m3, x_s, mask}."""
         y = self.encoder(x)
         z_hat, z_likelihoods = self.entropy_bottleneck(self.h_a(y))
-        scales, means = (self.h_s(z_hat) + self.context(_rounded(y))).chunk(2, 1)
+        scales, means = (self.h_s(z_hat) + self.context(rounded(y))).chunk(2, 1)
         _, likelihoods = self.gaussian_conditional(y, scales, means)
-        y_hat = _rounded(y - means) + means
+        y_hat = rounded(y - means) + means
         found = self.decode(y_hat)
         return {**found, "likelihoods": {"y": likelihoods, "z": z_likelihoods}}
 
@@ -238,11 +238,6 @@ def _decoder_widths(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
     while (weight := state.get(f"{name}.{2 * len(found) + 1}.weight")) is not None:
         found.append(int(weight.shape[0]))
     return tuple(found)
-
-
-def _rounded(x: Tensor) -> Tensor:
-    """round(x), as if it were x to whoever differentiates it."""
-    return x + (torch.round(x) - x).detach()
 
 
 def native_steps() -> tuple[Step, ...]:

@@ -46,13 +46,13 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from latentsr.errors import UsageError
+from latentsr.json_reader import read_json
 
 SCHEMA = "latentsr-bench"
 SCHEMA_VERSION = 1
@@ -69,17 +69,7 @@ _RATIO = {"slow": str, "fast": str, "ratio": float, "low": float, "high": float}
 
 def read_result(path: Path) -> dict[str, Any]:
     """Read a result's file; UsageError where it is none, or one of a newer version."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"over {LARGEST} bytes")
-        value = json.loads(data)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"benchmark result cannot be read: found {error} in {path}, expected a file that "
-            "`latentsr bench --json` wrote; check the name"
-        ) from None
+    value = read_json(path, "benchmark result", "latentsr bench --json", LARGEST)
     check(value, str(path))
     result: dict[str, Any] = value
     return result

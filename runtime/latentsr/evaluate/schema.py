@@ -32,7 +32,6 @@ multiples of the scale; LR is the reduced picture, which is coded. ::
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from latentsr.errors import UsageError
 from latentsr.evaluate.anchors import DECODED, ORIGINAL
 from latentsr.evaluate.metrics import BUILT_IN
 from latentsr.evaluate.reduction import OWN_REDUCTION, REDUCTIONS
+from latentsr.json_reader import read_json
 from latentsr.report.form import Flag, Form, Items, Named, Number, Record, Text, misfit
 
 SCHEMA = "latentsr-evaluation"
@@ -80,17 +80,7 @@ RESULT: Form = Record({
 
 def read_result(path: Path) -> dict[str, Any]:
     """Read a result's file; UsageError where it is none, or one of a newer version."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"over {LARGEST} bytes")
-        value = json.loads(data)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"evaluation cannot be read: found {error} in {path}, expected a file that "
-            "`latentsr evaluate --json` wrote; check the name"
-        ) from None
+    value = read_json(path, "evaluation", "latentsr evaluate --json", LARGEST)
     check(value, str(path))
     result: dict[str, Any] = value
     return result
