@@ -45,6 +45,14 @@ def test_pictures_and_their_order(codec: Codec, streams: list[bytes], route: str
         assert all(map(np.array_equal, found, expected))
 
 
+def test_engines_that_count_callers(codec: Codec, streams: list[bytes]) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    with latentsr.load("demo", backend="openvino", threads=1) as other:
+        expected = [other.decode(stream) for stream in streams]
+        for _ in range(3):
+            assert all(map(np.array_equal, other.decode_many(streams, jobs=3), expected))
+
+
 def test_decode_and_encode(codec: Codec, streams: list[bytes], picture: np.ndarray) -> None:
     found = list(codec.decode_many(streams, jobs=2))
     assert all(map(np.array_equal, found, map(codec.decode, streams)))

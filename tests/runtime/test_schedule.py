@@ -118,7 +118,7 @@ def test_an_error_of_the_iterable_comes_after_the_results_before_it() -> None:
     got = []
     with pytest.raises(OSError, match="disk"):
         for result in ordered(Gauge(), items(), 2):
-            got.append(result)  # noqa: PERF402
+            got.append(result)
     assert got == [0, 1, 4]
 
 
