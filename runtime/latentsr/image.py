@@ -75,9 +75,14 @@ def save_rgb8(array: np.ndarray, path: str | os.PathLike[str]) -> None:
     array of another kind or a size that the format does not have.
     """
     path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
+    write_bytes(path, file_of_rgb8(array, path.suffix))
+
+
+def file_of_rgb8(array: np.ndarray, suffix: str) -> bytes:
+    """Content of a picture file; suffix, with its dot, names the format; errors as `save_rgb8`."""
+    if suffix.lower() not in _FORMATS:
         raise UsageError(
-            f"picture format is not known: found suffix {path.suffix!r} in {path}, expected one of "
+            f"picture format is not known: found suffix {suffix!r}, expected one of "
             f"{', '.join(_FORMATS)}; rename the output"
         )
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
@@ -86,7 +91,7 @@ def save_rgb8(array: np.ndarray, path: str | os.PathLike[str]) -> None:
         )
     from PIL import Image as Pillow
 
-    kind, options = _FORMATS[path.suffix.lower()]
+    kind, options = _FORMATS[suffix.lower()]
     encoded = io.BytesIO()
     try:
         Pillow.fromarray(np.ascontiguousarray(array)).save(encoded, kind, **options)
@@ -96,7 +101,7 @@ def save_rgb8(array: np.ndarray, path: str | os.PathLike[str]) -> None:
             f"picture cannot be saved as {kind}: found {error} at {width}x{height}; choose another "
             "format, such as .png"
         ) from None
-    write_bytes(path, encoded.getvalue())
+    return encoded.getvalue()
 
 
 def _from_file(path: Path) -> Picture:

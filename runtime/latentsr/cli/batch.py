@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
@@ -25,18 +25,23 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 _AHEAD = 64  # results are a few numbers here: a large picture need not hold the others up
 
-Job = Callable[["Codec", Path, Path], dict[str, Any]]
 Result = dict[str, Any]
+Job = Callable[["Codec", Path, Path], Result]
+PlainJob = Callable[[Path, Path], Result]
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How a run over files goes, as its options say; see `latentsr.cli.options`."""
+    """How a run over files goes, as its options say; see `latentsr.cli.options`.
+
+    out: where results go, None for stdout.
+    """
 
     as_json: bool = False
     as_lines: bool = False
     jobs: int | None = None
     resume: bool = False
+    out: TextIO | None = None
 
     def __post_init__(self) -> None:
         if self.as_json and self.as_lines:
@@ -51,27 +56,41 @@ def run_jobs(
     manner: Manner,
     what: Mapping[str, Any],
 ) -> None:
-    """Run `job(codec, input, output)` for each pair, several at a time, and print the results.
+    """Run `job(codec, input, output)` for each pair, as `run_pairs` does, on this machine.
+
+    what: the command and its route; the bundle and the engine are added.
+    """
+    pairs = list(zip(inputs, outputs, strict=True))
+    worker, crew = crew_of(codec, manner.jobs, len(pairs))
+    what = {**what, **engine_of(codec)}
+    run_pairs(pairs, lambda source, target: job(worker, source, target), crew.jobs, manner, what)
+
+
+def run_pairs(
+    pairs: Sequence[tuple[Path, Path]],
+    job: PlainJob,
+    jobs: int,
+    manner: Manner,
+    what: Mapping[str, Any],
+) -> None:
+    """Run `job(input, output)` for each pair, `jobs` at a time, and print the results.
 
     They go to stdout in the inputs' order, each as soon as it and those before it are there. A
     LatentSRError of one file is reported on stderr, the others go on, and the exit code is 2 at
     the end. With `as_lines` a result is a line of JSON, with `as_json` stdout is one JSON list at
-    the end; failed files have a key `error`. what: the command and its route, for the journal of
-    runs over several files (see `latentsr.journal`), which an interrupted run leaves behind.
+    the end; failed files have a key `error`. what: all that decides an output besides its input,
+    for the journal of runs over several files (see `latentsr.journal`), which an interrupted run
+    leaves behind.
     """
-    pairs = list(zip(inputs, outputs, strict=True))
-    worker, crew = crew_of(codec, manner.jobs, len(pairs))
-    journal = None
-    if manner.resume or len(pairs) > 1:
-        journal = Journal({**what, **_engine(codec)}, manner.resume)
+    journal = Journal(what, manner.resume) if manner.resume or len(pairs) > 1 else None
 
     def one(pair: tuple[Path, Path]) -> Result:
-        return _run_one(worker, *pair, job, journal)
+        return _run_one(*pair, job, journal)
 
     kept: list[Result] = []  # for the one list only: a run may have any number of files
     shown = failed = 0
     try:
-        with closing(ordered(one, pairs, crew.jobs, _AHEAD)) as results:
+        with closing(ordered(one, pairs, jobs, _AHEAD)) as results:
             for shown, result in enumerate(tracked(results, len(pairs)), 1):  # noqa: B007
                 failed += "error" in result
                 _print(result, manner)
@@ -87,12 +106,12 @@ def run_jobs(
     if journal is not None:
         journal.close()
     if manner.as_json:
-        typer.echo(json.dumps(kept, indent=1))
+        print(json.dumps(kept, indent=1), file=manner.out)
     if failed:
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _run_one(codec: Codec, source: Path, target: Path, job: Job, journal: Journal | None) -> Result:
+def _run_one(source: Path, target: Path, job: PlainJob, journal: Journal | None) -> Result:
     """The result of one file; what is wrong with it becomes its `error`."""
     try:
         named = {"input": str(source), "output": str(target)}
@@ -100,7 +119,7 @@ def _run_one(codec: Codec, source: Path, target: Path, job: Job, journal: Journa
         if found is not None:
             return {**named, **found, "resumed": True}
         begun = None if journal is None else journal.begin(source)
-        facts = job(codec, source, target)
+        facts = job(source, target)
         if journal is not None:
             journal.note(begun, target, {k: v for k, v in facts.items() if k != "stages"})
         return {**named, **facts}
@@ -108,8 +127,8 @@ def _run_one(codec: Codec, source: Path, target: Path, job: Job, journal: Journa
         return {"input": str(source), "error": str(error)}
 
 
-def _engine(codec: Codec) -> dict[str, str]:
-    """What else decides an output: samples may differ in their last bit between engines."""
+def engine_of(codec: Codec) -> dict[str, str]:
+    """Bundle and engine, which decide an output, too: engines may differ in a sample's last bit."""
     from latentsr import __version__
 
     return {
@@ -123,9 +142,9 @@ def _print(result: Result, manner: Manner) -> None:
     if "error" in result:
         print(f"error: {result['input']}: {result['error']}", file=sys.stderr)
     if manner.as_lines:
-        print(json.dumps(result), flush=True)
+        print(json.dumps(result), file=manner.out, flush=True)
     elif not manner.as_json and "error" not in result:
-        typer.echo(_line(result))
+        print(_line(result), file=manner.out)
 
 
 def _line(result: Result) -> str:

@@ -1,0 +1,73 @@
+"""Streams over Ray workers, one of which is killed on the way: all pictures, once, the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentsr as package
+from command_line import COMMAND, latentsr
+from latentsr.bundle import Bundle
+from latentsr.deploy.ray_batch import RayWorkers, StreamWorker, Task, bundle_files
+from latentsr.errors import BackendError
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray) -> Path:
+    """A folder of streams; the fifth is damaged."""
+    folder = tmp_path_factory.mktemp("streams")
+    with package.load("demo", threads=1) as codec:
+        for number in range(COUNT):
+            data = codec.encode(np.roll(picture, 9 * number, 0)[: 101 - number])
+            (folder / f"{number:02}.lss").write_bytes(data if number != 4 else data[:-9])
+    return folder
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_killed_worker_costs_nothing_but_time(streams: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed")
+    latentsr("upscale", streams, "-o", "here", "--threads", "1", cwd=tmp_path, code=2)
+    command = ["batch", str(streams), "-o", "there", "--ray", "local", "--workers", "2", "--jsonl"]
+    begun = subprocess.Popen(
+        [str(COMMAND), *command], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert begun.stdout is not None
+    first = json.loads(begun.stdout.readline())
+    os.kill(int(first["worker"].split(":")[1]), signal.SIGKILL)
+    rest, words = begun.communicate(timeout=110)
+    assert begun.returncode == 2, words
+    lines = [first, *map(json.loads, rest.splitlines())]
+    assert [Path(line["input"]).stem for line in lines] == [f"{n:02}" for n in range(COUNT)]
+    assert [n for n, line in enumerate(lines) if "error" in line] == [4], words
+    assert len({line["worker"] for n, line in enumerate(lines) if n != 4}) >= 2
+    assert pictures(tmp_path / "there") == pictures(tmp_path / "here")
+
+
+def test_a_worker_takes_streams_and_refuses_damage(streams: Path) -> None:
+    files = bundle_files(Bundle("demo"))
+    worker = StreamWorker(files, Task("bicubic", ".ppm"), package.__version__)
+    content, facts = worker.run((streams / "00.lss").read_bytes())
+    assert content[:2] == b"P6" and (facts["width"], facts["height"]) == (300, 404)
+    content, facts = worker.run((streams / "04.lss").read_bytes())
+    assert content == b"" and facts["error"] == "CorruptStream" and "expected" in facts["message"]
+    other = StreamWorker(files, Task("bicubic"), "0.0.0")
+    assert "expected 0.0.0" in other.run(b"")[1]["message"]
+
+
+def test_without_ray_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BackendError, match=r"pip install 'latentsr\[ray\]'"):
+        RayWorkers(Bundle("demo"), Task("lr"), "local", 1)
