@@ -15,7 +15,8 @@ import pytest
 import latentsr as package
 from command_line import COMMAND, latentsr
 from latentsr.bundle import Bundle
-from latentsr.deploy.ray_batch import RayWorkers, StreamWorker, Task, bundle_files
+from latentsr.deploy.bundle_copy import bundle_files
+from latentsr.deploy.ray_batch import RayWorkers, StreamWorker, Task
 from latentsr.errors import BackendError
 
 COUNT = 12

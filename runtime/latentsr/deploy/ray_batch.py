@@ -20,8 +20,9 @@ from typing import Any
 
 import latentsr
 from latentsr import errors
-from latentsr.bundle import MANIFEST, Bundle
-from latentsr.errors import BackendError, BundleError, LatentSRError, UsageError
+from latentsr.bundle import Bundle
+from latentsr.deploy.bundle_copy import bundle_files, write_files
+from latentsr.errors import BackendError, LatentSRError, UsageError
 from latentsr.image import file_of_rgb8
 from latentsr.pipeline.schedule import check_count, usable_cores
 
@@ -77,10 +78,7 @@ class StreamWorker:
             )
         task = self._task
         with tempfile.TemporaryDirectory(prefix="latentsr-") as folder:
-            for name, data in self._files.items():
-                path = Path(folder) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+            write_files(Path(folder), self._files)
             codec = latentsr.load(
                 folder, backend=task.backend, threads=task.threads, precision=task.precision
             )
@@ -152,18 +150,6 @@ class RayWorkers:
                 f"expected at least {max(count, 1)}; ask for fewer"
             )
         return count
-
-
-def bundle_files(bundle: Bundle) -> dict[str, bytes]:
-    """All files of a bundle by name, each checked against the manifest."""
-    try:
-        found = {MANIFEST: (bundle.path / MANIFEST).read_bytes()}
-    except OSError as error:
-        raise BundleError(
-            f"bundle cannot be sent: found {error.strerror} for {bundle.path / MANIFEST}, expected "
-            "a file; copy or export the bundle again"
-        ) from None
-    return found | {name: bundle.read(name) for name in bundle.manifest.files}
 
 
 def _import_ray() -> Any:

@@ -1,0 +1,58 @@
+"""What Triton's Python backend runs for a model that `latentsr export-triton` wrote.
+
+`triton_python_backend_utils` exists in the server's own Python processes only. The interface is
+that of https://github.com/triton-inference-server/python_backend.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import latentsr
+from latentsr.deploy.triton import BUNDLE, INPUT, OUTPUT
+from latentsr.errors import LatentSRError
+
+
+class TritonPythonModel:
+    """One instance of the model: one codec with its engines."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Load bundle and engines, so that a fault shows when the model is loaded.
+
+        args: of the server: ``model_repository`` is the model's folder, ``model_config`` its
+        configuration as JSON.
+        """
+        import triton_python_backend_utils
+
+        self._triton = triton_python_backend_utils
+        given = json.loads(args["model_config"])["parameters"]
+        setting = {name: value["string_value"] for name, value in given.items()}
+        folder = Path(args["model_repository"]) / args["model_version"] / BUNDLE
+        self._route = setting["route"]
+        self._codec = latentsr.load(
+            folder, backend=setting["backend"], threads=int(setting["threads"]),
+            precision=setting["precision"],
+        )  # fmt: skip
+        self._codec.warmup(self._route)
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """A response for each request, in order; a bad stream is the error of its request only."""
+        return [self._respond(request) for request in requests]
+
+    def finalize(self) -> None:
+        """Give the engines' memory back."""
+        self._codec.close()
+
+    def _respond(self, request: Any) -> Any:
+        stream = self._triton.get_input_tensor_by_name(request, INPUT)
+        try:
+            picture = self._codec.decode(stream.as_numpy().tobytes(), self._route)
+        except LatentSRError as error:
+            return self._triton.InferenceResponse(
+                output_tensors=[], error=self._triton.TritonError(str(error))
+            )
+        made = self._triton.Tensor(OUTPUT, picture)
+        return self._triton.InferenceResponse(output_tensors=[made])
