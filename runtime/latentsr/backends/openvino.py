@@ -114,6 +114,8 @@ class OpenVinoBackend(Backend):
         # On some processors OpenVINO would compute in bfloat16 unasked; exact graphs need FP32.
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         settings["PERFORMANCE_HINT"] = "LATENCY"
+        # Pinned, the threads of several processes or models would share the first cores.
+        settings["ENABLE_CPU_PINNING"] = False
         if options.threads is not None:
             settings["INFERENCE_NUM_THREADS"] = options.threads * options.callers
         if options.callers > 1:
