@@ -16,6 +16,7 @@ HEAVY = {"torch", "torchvision", "compressai", "onnx", "spandrel", "latentsr_exp
 # `latentsr.compat.install()` works on CompressAI itself: this file may name it, inside functions.
 GUEST, GUEST_MAY = RUNTIME / "compat" / "patch.py", {"compressai"}
 ENGINES = {"onnxruntime", "openvino", "tensorrt", "pycuda"}
+SERVERS = {"ray", "triton_python_backend_utils"}
 MODULES = sorted(
     ".".join(("latentsr", *path.relative_to(RUNTIME).with_suffix("").parts)).removesuffix(
         ".__init__"
@@ -58,6 +59,16 @@ def test_engine_libraries_only_in_backends_and_lazily() -> None:
     assert not wrong
 
 
+def test_cluster_and_server_libraries_only_in_deploy_and_lazily() -> None:
+    wrong = [
+        (path.name, name)
+        for path in RUNTIME.rglob("*.py")
+        for name, outermost in imports(path)
+        if name in SERVERS and (path.parent.name != "deploy" or outermost)
+    ]
+    assert not wrong
+
+
 def test_kernels_know_no_python(repository: Path) -> None:
     kernels = repository / "kernels"
     core = [*(kernels / "src").rglob("*.*"), *(kernels / "include").rglob("*.h")]
@@ -70,6 +81,6 @@ def test_kernels_know_no_python(repository: Path) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_without_torch(module: str) -> None:
     # None in sys.modules makes an import fail, as if the package were not installed.
-    blocked = sorted(HEAVY | ENGINES)
+    blocked = sorted(HEAVY | ENGINES | SERVERS)
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import {module}"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
