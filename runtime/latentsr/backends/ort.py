@@ -112,6 +112,9 @@ def _settings(
     # Each session has threads of its own; spinning after a run, they would take the cores
     # from the next graph of the chain.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A pattern for each size that ever came is kept for ever: thousands of pictures of mixed sizes
+    # would take more and more memory, and no size gets faster by it (`benchmarks/soak.py`).
+    settings.enable_mem_pattern = False
     if options.threads is not None:
         settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
