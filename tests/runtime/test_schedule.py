@@ -55,7 +55,7 @@ def test_empty_and_single(items: list[int]) -> None:
     assert list(ordered(Gauge(), items, 4)) == [item * item for item in items]
 
 
-@pytest.mark.parametrize(("jobs", "ahead", "limit"), [(2, None, 4), (2, 0, 2), (3, 5, 8)])
+@pytest.mark.parametrize(("jobs", "ahead", "limit"), [(2, None, 8), (2, 0, 2), (3, 5, 8)])
 def test_a_slow_caller_stops_the_work(jobs: int, ahead: int | None, limit: int) -> None:
     pulled: list[int] = []
     gauge = Gauge()

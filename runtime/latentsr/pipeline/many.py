@@ -26,8 +26,9 @@ class ManyPictures:
 
     - jobs: pictures at a time, by default so many that jobs times the engines' threads (1 where
       `load` was given no number) is the number of cores. Memory grows with them.
-    - ahead: results that may wait for an earlier one or for the caller, by default as many as
-      jobs. The iterable is read in the caller's thread, never further than jobs + ahead items.
+    - ahead: results that may wait for an earlier one or for the caller, by default three
+      for each job. The iterable is read in the caller's thread, at most jobs + ahead items
+      further than results were asked for.
     - on_error: ``raise`` ends the iteration with a picture's LatentSRError in its place;
       ``yield`` gives the error in place of the result and goes on.
 

@@ -24,6 +24,10 @@ from latentsr.errors import UsageError
 MAX_COUNT = 1024
 """Most workers, threads and waiting results that may be asked for; more is a slip of the pen."""
 
+AHEAD = 3
+"""Results for each job that may wait, so that a large picture need not hold small ones up: a
+finished picture takes little memory beside what an engine takes to make one."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -74,7 +78,7 @@ def ordered(
 
     items: read in the caller's thread when a result is asked for, one for each result once the
     work is under way. ahead: results that may wait for an earlier one or for the caller, besides
-    the `jobs` that are being made; None for as many as jobs. Never more than ``jobs + ahead``
+    the `jobs` that are being made; None for AHEAD times as many. Never more than ``jobs + ahead``
     items have been read whose results were not asked for: a slow caller stops the work.
 
     What `work` raises comes out in its item's place and ends the iteration; what the iterable
@@ -82,7 +86,7 @@ def ordered(
     closing and KeyboardInterrupt included, items not begun are dropped, those being worked on are
     finished, and no thread is left.
     """
-    limit = jobs + (jobs if ahead is None else ahead)
+    limit = jobs + (AHEAD * jobs if ahead is None else ahead)
     source, pending = iter(items), deque[Future[Result]]()
     ended: Exception | None = None
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="latentsr-picture")
