@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from latentsr.image import to_rgb8
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.stream import Padding, Stream
+from latentsr.tiling import calls
 from latentsr.timing import Timeline
 
 MAX_OWN_THREADS = 8
@@ -126,20 +128,52 @@ class Codec:
         self.timeline = run.timeline
         return run
 
-    def decode(self, stream: bytes | bytearray | memoryview, route: str = "lr") -> np.ndarray:
+    def decode(
+        self,
+        stream: bytes | bytearray | memoryview,
+        route: str = "lr",
+        memory: str | int | None = None,
+        region: Sequence[int] | None = None,
+    ) -> np.ndarray:
         """Picture of a stream by a decode route: uint8 (H·scale, W·scale, 3).
 
+        memory: a budget such as ``"1GiB"`` for all but the result; the route then runs in tiles.
+        region: (x, y, width, height) in pixels of that picture; only what it needs is computed.
+        Both give the same picture up to float rounding, see `latentsr.tiling`.
         Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.
         """
-        return self._decode(stream, self.bundle.route(route, "decode"))
+        chosen = self.bundle.route(route, "decode")
+        if memory is None and region is None:
+            return self._decode(stream, chosen)
+        return calls.to_array(self, stream, chosen, memory, region)
 
     def upscale(
-        self, stream: bytes | bytearray | memoryview, route: str | None = None
+        self,
+        stream: bytes | bytearray | memoryview,
+        route: str | None = None,
+        memory: str | int | None = None,
+        region: Sequence[int] | None = None,
     ) -> np.ndarray:
         """Enlarged picture of a stream: uint8 (H·scale, W·scale, 3); errors as `decode`.
 
-        route: None for the one that the bundle names, usually ``latent_x4``.
+        route: None for the one that the bundle names, usually ``latent_x4``. The rest: as `decode`.
         """
+        return self.decode(stream, self.enlarging(route), memory, region)
+
+    def upscale_to(
+        self,
+        stream: bytes | bytearray | memoryview,
+        path: str | Path,
+        route: str | None = None,
+        memory: str | int | None = None,
+        region: Sequence[int] | None = None,
+    ) -> tuple[int, int]:
+        """As `upscale`, into a file, PNG and TIFF strip by strip; returns width and height."""
+        chosen = self.bundle.route(self.enlarging(route), "decode")
+        return calls.to_file(self, stream, chosen, path, memory, region)
+
+    def enlarging(self, route: str | None) -> str:
+        """The name of a route that enlarges, None for the bundle's; UsageError for others."""
         route = self.bundle.manifest.upscale if route is None else route
         chosen = self.bundle.route(route, "decode")
         if chosen.scale == 1:
@@ -149,7 +183,7 @@ class Codec:
                 f"route does not enlarge: found {route!r}, expected one of "
                 f"{', '.join(larger) or '(none)'}; choose one of these or use decode"
             )
-        return self._decode(stream, chosen)
+        return route
 
     def open_stream(self, data: bytes | bytearray | memoryview) -> Stream:
         """Take a stream apart and make sure that it belongs to this bundle.
@@ -188,14 +222,19 @@ class Codec:
 
     def _execute(self, route: Route, run: routes.Run) -> None:
         """Run a route; engines it must load first are a stage of their own."""
+        self.load_engines(route, run)
+        routes.execute(route, run, self.machine)
+
+    def load_engines(self, route: Route, run: routes.Run) -> None:
+        """Load the engines of a route that are not there yet."""
         missing = self._missing_engines(route, run.exact)
         if missing:
             with run.timeline.stage("load engines", "start"):
                 for name in missing:
                     self.engine(name)
-        routes.execute(route, run, self.machine)
 
-    def _decode(self, data: bytes | bytearray | memoryview, route: Route) -> np.ndarray:
+    def begin_decode(self, data: bytes | bytearray | memoryview) -> tuple[Stream, routes.Run]:
+        """A stream taken apart, and a run of its chunks."""
         timeline = Timeline()
         with timeline.stage("open stream", "read"):
             parts = self.open_stream(data)
@@ -205,13 +244,21 @@ class Codec:
         )
         run.threads = self._threads
         run.chunks = dict(zip(names, parts.chunks, strict=True))
-        self._execute(route, run)
+        return parts, run
+
+    def check_symbols(self, parts: Stream, run: routes.Run) -> None:
+        """Raise DesyncError where the decoded symbols are not those of the encoder."""
         if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:
             raise DesyncError(
                 f"decoded symbols differ from the encoder's: found CRC-32 {run.symbol_crc:08x}, "
                 f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
                 "device, decode it there or write it again with this runtime"
             )
+
+    def _decode(self, data: bytes | bytearray | memoryview, route: Route) -> np.ndarray:
+        parts, run = self.begin_decode(data)
+        self._execute(route, run)
+        self.check_symbols(parts, run)
         self.timeline, self.repairs = run.timeline, run.repairs
         picture: np.ndarray = run.values["picture"]
         with run.timeline.stage("release", "image"):
