@@ -17,7 +17,7 @@ from latentsr.bundle import MANIFEST, Bundle
 from latentsr.errors import LatentSRError
 from latentsr.files import write_bytes
 from latentsr.manifest import parse
-from latentsr_export.receptive_field import window_of
+from latentsr_export.pieces import window_with_pieces
 
 _BEHIND = "macs_per_position"
 
@@ -30,7 +30,7 @@ def add_windows(path: str | Path) -> Bundle:
     bundle = Bundle(path)
     manifest: dict[str, Any] = json.loads((bundle.path / MANIFEST).read_bytes())
     for name, graph in manifest["graphs"].items():
-        window = window_of(bundle.graph(name))
+        window = window_with_pieces(bundle.graph(name))
         manifest["graphs"][name] = _with_window(graph, window)
     text = json.dumps(manifest, indent=1) + "\n"
     parse(text)

@@ -29,13 +29,18 @@ Fields = dict[str, dict[str, Both]]
 def window_of(data: bytes) -> dict[str, Any]:
     """The manifest's `window` of an ONNX file with NCHW inputs and outputs.
 
-    {inputs, outputs, bytes}, or {whole: reason, bytes} where the graph has to see the whole picture.
+    {inputs, outputs, channels, bytes}, or {whole: reason, bytes} where the graph has to see the
+    whole picture.
     """
     model = onnx.load_from_string(data)
     try:
         fields = _fields(model)
         inputs, outputs = _blocks(model, fields)
-        return {"inputs": inputs, "outputs": outputs, "bytes": _measured(model, inputs, outputs)}
+        sized, shapes = sized_model(model, inputs)
+        _check_sizes(sized, shapes, inputs, outputs)
+        channels = [shapes[port.name][1] for port in sized.graph.output]
+        size = _live_bytes(sized, shapes) / positions(sized, shapes)
+        return {"inputs": inputs, "outputs": outputs, "channels": channels, "bytes": round(size, 1)}
     except NotLocalError as reason:
         return {"whole": str(reason), **_whole_bytes(onnx.load_from_string(data))}
 
@@ -145,11 +150,11 @@ def _common(row: list[Reach]) -> int:
     return math.lcm(*(len(reach.spans) for reach in row))
 
 
-def _measured(
-    model: onnx.ModelProto, inputs: list[dict[str, list[int]]], outputs: list[list[int]]
-) -> float:
-    """Bytes that running takes, for each position of the first input; checks the outputs' sizes."""
-    blocks = [-(-_SIDE // inputs[0]["step"][axis]) for axis in (0, 1)]
+def sized_model(
+    model: onnx.ModelProto, inputs: list[dict[str, list[int]]]
+) -> tuple[onnx.ModelProto, Shapes]:
+    """A graph with inputs of some whole blocks, and the shapes of its values."""
+    blocks = _blocks_of(inputs)
     sizes = []
     for port, block in zip(model.graph.input, inputs, strict=True):
         channels = port.type.tensor_type.shape.dim[1].dim_value
@@ -160,15 +165,30 @@ def _measured(
     if any(0 in shapes.get(name, [0]) for node in model.graph.node for name in node.output):
         model = folded(model)
         shapes = shapes_of(model)
+    return model, shapes
+
+
+def positions(model: onnx.ModelProto, shapes: Shapes) -> int:
+    """Rows times columns of a sized graph's first input."""
+    return math.prod(shapes[model.graph.input[0].name][2:])
+
+
+def _blocks_of(inputs: list[dict[str, list[int]]]) -> list[int]:
+    return [-(-_SIDE // inputs[0]["step"][axis]) for axis in (0, 1)]
+
+
+def _check_sizes(
+    model: onnx.ModelProto, shapes: Shapes, inputs: list[dict[str, list[int]]],
+    outputs: list[list[int]],
+) -> None:  # fmt: skip
     for port, steps in zip(model.graph.output, outputs, strict=True):
-        expected = [n * step for n, step in zip(blocks, steps, strict=True)]
+        expected = [n * step for n, step in zip(_blocks_of(inputs), steps, strict=True)]
         if shapes[port.name][2:] != expected:
             found = "x".join(map(str, shapes[port.name][2:]))
             raise NotLocalError(
                 f"its output {port.name} is of {found} positions in place of "
                 f"{'x'.join(map(str, expected))}"
             )
-    return round(_live_bytes(model, shapes) / (sizes[0][2] * sizes[0][3]), 1)
 
 
 def _live_bytes(model: onnx.ModelProto, shapes: Shapes) -> int:

@@ -86,7 +86,7 @@ def count_macs(data: bytes, feeds: Sequence[Feed], side: int = 64) -> float:
         if node.op_type == "Cast" and node.input[0] in weights:
             weights[node.output[0]] = weights[node.input[0]]
     positions = side * (whole // feeds[0].columns)
-    return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / positions
+    return sum(node_macs(node, shapes, weights) for node in model.graph.node) / positions
 
 
 def _grid(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[int]:
@@ -99,9 +99,10 @@ def _known(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> bool:
     return len(grid) == 4 and 0 not in grid
 
 
-def _node_macs(
+def node_macs(
     node: onnx.NodeProto, shapes: dict[str, list[int]], weights: dict[str, list[int]]
 ) -> int:
+    """Multiply-accumulates of a node; 0 for all but convolutions by constants."""
     if node.op_type not in _COUNTED or node.input[1] not in weights:
         return 0
     kernel = weights[node.input[1]]

@@ -55,8 +55,11 @@ def _widened(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOptions) -> Engine:
     """Load one graph in the precision of the options, or as it is where it has no such variant.
 
-    Raises BundleError, BackendError.
+    name: of a graph, or ``graph#k`` for piece k of its window. Raises BundleError, BackendError.
     """
+    graph, _, piece = name.partition("#")
+    if piece and name not in bundle.manifest.graphs:
+        return backend.load(bundle.piece(graph, int(piece)), name, options)
     engine = backend.load(bundle.graph(name, options.precision), name, options)
     variant = bundle.manifest.graphs[name].variants.get(options.precision)
     return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine

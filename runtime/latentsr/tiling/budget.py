@@ -84,7 +84,7 @@ def _grid(chain: Chain, rows: AxisPlan, columns: AxisPlan, strip: int) -> Grid:
     )  # fmt: skip
     wide = columns.parts[-1].span[1] - columns.parts[0].span[0]
     macs = sum(
-        graph.macs_per_position * row * column
+        graph.unit.macs_per_position * row * column
         for graph, row, column in zip(chain.graphs, rows.total, columns.total, strict=True)
     )
     calls = len(rows.parts) * len(columns.parts) * max(len(chain.graphs), 1)

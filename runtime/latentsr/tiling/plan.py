@@ -6,13 +6,24 @@ alone, from the wanted value backwards. So the cost of a whole grid follows from
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from latentsr.tiling.steps import GraphStep, Share, Size, Span, TileStep
 
 MOST_PARTS = 1024
 """Parts of an axis, at most."""
+
+
+class HasEnds(Protocol):
+    """A step between named values."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+Linked = TypeVar("Linked", bound=HasEnds)
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,23 @@ class Chain:
     def graphs(self) -> list[GraphStep]:
         """The engine steps."""
         return [step for step in self.steps if isinstance(step, GraphStep)]
+
+    @classmethod
+    def to(
+        cls, target: str, steps: Sequence[TileStep], at_hand: Set[str], sizes: Mapping[str, Size]
+    ) -> Chain:
+        """Those of the steps that lead from values at hand to the target."""
+        return cls(tuple(leading_to(target, steps, at_hand)), target, sizes)
+
+
+def leading_to(target: str, steps: Sequence[Linked], at_hand: Set[str]) -> list[Linked]:
+    """The steps that lead from values at hand to the target, in order."""
+    wanted, found = {target} - at_hand, []
+    for step in reversed(steps):
+        if wanted & set(step.outputs):
+            found.append(step)
+            wanted = (wanted - set(step.outputs)) | (set(step.inputs) - at_hand)
+    return found[::-1]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from latentsr.errors import BackendError, EngineMemoryError
+from latentsr.errors import BundleError, EngineMemoryError
 from latentsr.tiling.budget import Grid
 from latentsr.tiling.plan import Chain, Part, borders, part_of
 from latentsr.tiling.steps import GraphStep, Span
@@ -16,6 +17,28 @@ from latentsr.timing import Stage, Timeline
 
 MOST_HALVINGS = 16
 """How often a tile is halved before memory is given up on."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A value, or the rectangle of it whose first row and column have these numbers."""
+
+    array: np.ndarray
+    begins: tuple[int, int] = (0, 0)
+
+    def part(self, rows: Span, columns: Span) -> np.ndarray:
+        """A rectangle, a view; BundleError where the value does not reach so far."""
+        places = tuple(slice(span[0] - begin, span[1] - begin)
+                       for span, begin in zip((rows, columns), self.begins, strict=True))  # fmt: skip
+        flat = self.array.ndim == 3
+        found = self.array[places if flat else (slice(None), slice(None), *places)]
+        sides = found.shape[:2] if flat else found.shape[2:]
+        if sides != (rows[1] - rows[0], columns[1] - columns[0]):
+            raise BundleError(
+                f"a value is smaller than its graph's window says: found {sides}, expected rows "
+                f"{rows} and columns {columns}; export the bundle again"
+            )
+        return found
 
 
 class Sink(Protocol):
@@ -31,7 +54,7 @@ class Sink(Protocol):
 class Tiles:
     """A chain of steps on the values at hand; halvings: how often each tile is cut by now."""
 
-    def __init__(self, chain: Chain, values: Mapping[str, np.ndarray], timeline: Timeline) -> None:
+    def __init__(self, chain: Chain, values: Mapping[str, Held], timeline: Timeline) -> None:
         self._chain, self._values = chain, values
         self.halvings = 0
         self._stages = [Stage(step.name, step.kind) for step in chain.steps]
@@ -86,46 +109,30 @@ class Tiles:
 
     def _tile(self, rows: Part, columns: Part) -> np.ndarray:
         at_hand = dict(self._values)
-        begins: dict[str, tuple[int, int]] = dict.fromkeys(at_hand, (0, 0))
         last_use = {name: n for n, step in enumerate(self._chain.steps) for name in step.inputs}
         for number, (step, stage) in enumerate(zip(self._chain.steps, self._stages, strict=True)):
             began = time.perf_counter()
             row, column = rows.shares[number], columns.shares[number]
             given = [
-                part(at_hand[name], begins[name], across, along)
+                at_hand[name].part(across, along)
                 for name, across, along in zip(step.inputs, row.inputs, column.inputs, strict=True)
             ]
             if isinstance(step, GraphStep):
                 sides = [share.inputs[0][1] - share.inputs[0][0] for share in (row, column)]
-                stage.macs += round(step.macs_per_position * sides[0] * sides[1])
+                stage.macs += round(step.unit.macs_per_position * sides[0] * sides[1])
             made = step.run(given, row, column)
             del given
             for name, value, across, along in zip(
                 step.outputs, made, row.outputs, column.outputs, strict=True
             ):
                 if across is not None and along is not None:
-                    at_hand[name], begins[name] = value, (across[0], along[0])
+                    at_hand[name] = Held(value, (across[0], along[0]))
             del made
             for name in step.inputs:
-                if last_use[name] == number and name in begins and name not in self._values:
+                if last_use[name] == number and name not in self._values:
                     at_hand.pop(name, None)
             stage.ms += (time.perf_counter() - began) * 1e3
-        target = self._chain.target
-        return part(at_hand[target], begins[target], rows.span, columns.span)
-
-
-def part(value: np.ndarray, begins: tuple[int, int], rows: Span, columns: Span) -> np.ndarray:
-    """A rectangle of a value whose first row and column have these numbers."""
-    places = tuple(slice(span[0] - begin, span[1] - begin)
-                   for span, begin in zip((rows, columns), begins, strict=True))  # fmt: skip
-    found = value[places] if value.ndim == 3 else value[(slice(None), slice(None), *places)]
-    sides = found.shape[:2] if value.ndim == 3 else found.shape[2:]
-    if sides != (rows[1] - rows[0], columns[1] - columns[0]):
-        raise BackendError(
-            f"a part of a picture is missing: found {sides}, expected rows {rows} and columns "
-            f"{columns}; export the bundle again"
-        )
-    return found
+        return at_hand[self._chain.target].part(rows.span, columns.span)
 
 
 def _needed(chain: Chain, part: Part) -> int:

@@ -68,17 +68,41 @@ class TileStep(ABC):
         """The wanted part of each output from the needed part of each input."""
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What a graph step runs: an engine by name, or by ``graph#k`` a piece of a graph."""
+
+    engine: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    window: Window
+    macs_per_position: float
+
+
 class GraphStep(TileStep):
-    """An engine graph with a window; lean: it keeps no memory between its runs."""
+    """An engine graph with a window, or a piece of one; lean: it keeps no memory between runs."""
 
     kind = "engine"
 
     def __init__(
-        self, step: Mapping[str, Any], graph: str, window: Window, machine: Machine, lean: bool
+        self, unit: Unit, inputs: Sequence[str], outputs: Sequence[str], machine: Machine, lean: bool
     ) -> None:
-        super().__init__(graph, step["in"], step["out"])
-        self.graph, self.window, self._machine, self._lean = graph, window, machine, lean
-        self.macs_per_position = machine.bundle.manifest.graphs[graph].macs_per_position
+        super().__init__(unit.engine, inputs, outputs)
+        self.unit, self.window, self._machine, self._lean = unit, unit.window, machine, lean
+
+    def pieces(self) -> list[GraphStep]:
+        """The graph as one step for each of its pieces; none where it has none."""
+        names = [self.inputs]
+        ports = [self.unit.inputs]
+        found = []
+        for number, piece in enumerate(self.window.pieces):
+            last = not piece.value
+            names.append(self.outputs if last else (f"{self.outputs[0]}#{number}",))
+            ports.append(self.unit.outputs if last else (piece.value,))
+            unit = Unit(f"{self.unit.engine}#{number}", ports[-2], ports[-1], piece.window,
+                        piece.macs_per_position)  # fmt: skip
+            found.append(GraphStep(unit, names[-2], names[-1], self._machine, self._lean))
+        return found
 
     def fits(self, given: Sequence[Size]) -> bool:
         """Whether the inputs are whole numbers of blocks, as many for each."""
@@ -117,9 +141,9 @@ class GraphStep(TileStep):
 
     def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
         """Run the engine on the blocks and cut off what lies beside."""
-        ports = self._machine.bundle.manifest.graphs[self.graph]
+        ports = self.unit
         given = [np.ascontiguousarray(value, np.float32) for value in values]
-        engine = self._machine.engine(self.graph)
+        engine = self._machine.engine(ports.engine)
         call = engine.run_lean if self._lean else engine.run
         made = call(dict(zip(ports.inputs, given, strict=True)))
         found = []
@@ -131,7 +155,7 @@ class GraphStep(TileStep):
             if port not in made or made[port].ndim != 4 or list(made[port].shape[2:]) != sides:
                 shape = made[port].shape if port in made else None
                 raise BundleError(
-                    f"graph {self.graph} and its window disagree: found output {port} of shape "
+                    f"graph {self.name} and its window disagree: found output {port} of shape "
                     f"{shape}, expected {sides[0]}x{sides[1]}; export the bundle again"
                 )
             places = [slice(span[0] - share.blocks[0] * side, span[1] - share.blocks[0] * side)

@@ -7,7 +7,7 @@ window, and what feeds them is put together first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,16 @@ import numpy as np
 from latentsr.manifest import Manifest, Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
-from latentsr.tiling.steps import Crop, GraphStep, Pad, Pointwise, Resize, Size, TileStep
+from latentsr.tiling.steps import (
+    Crop,
+    GraphStep,
+    Pad,
+    Pointwise,
+    Resize,
+    Size,
+    TileStep,
+    Unit,
+)
 from latentsr.windows import NoWindow, Window
 
 _IMAGE_STEPS: dict[str, Callable[[Mapping[str, Any], Run], TileStep]] = {
@@ -25,7 +34,7 @@ _IMAGE_STEPS: dict[str, Callable[[Mapping[str, Any], Run], TileStep]] = {
     "pad": Pad,
     "resize": Resize,
 }
-OLD = "the bundle was exported before windows were known"
+OLD = "one from before there were windows"
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,6 @@ class Tail:
     steps: list[TileStep | Whole]
     values: dict[str, np.ndarray]
     target: str
-    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def numbered(route: Route) -> list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]:
@@ -110,15 +118,16 @@ def _tail_step(
     machine: Machine,
     lean: bool,
 ) -> TileStep | Whole:
-    renamed = {**step, "in": inputs, "out": outputs}
     if step["op"] != "graph":
         if step["op"] not in _IMAGE_STEPS:
             return Whole(step, inputs, outputs, f"step {step['op']} works on whole pictures")
         return _IMAGE_STEPS[step["op"]]({**step, "in": inputs[0], "out": outputs[0]}, run)
     graph = graph_of(step, run, machine.bundle.manifest)
-    window = machine.bundle.manifest.graphs[graph].window
+    listed = machine.bundle.manifest.graphs[graph]
+    window = listed.window
     if isinstance(window, Window):
-        return GraphStep(renamed, graph, window, machine, lean)
+        unit = Unit(graph, listed.inputs, listed.outputs, window, listed.macs_per_position)
+        return GraphStep(unit, inputs, outputs, machine, lean)
     reason = window.reason if isinstance(window, NoWindow) else OLD
     return Whole(step, inputs, outputs, f"graph {graph} has no window: {reason}")
 
