@@ -160,8 +160,8 @@ def _slice(
     weights: Mapping[str, list[int]],
 ) -> Both:  # fmt: skip
     del given, weights
-    values = [constants.get(name) for name in node.input[1:]]
-    if len(values) < 3 or any(value is None for value in values):
+    values = [constants[name] for name in node.input[1:] if name in constants]
+    if len(values) < max(3, len(node.input) - 1):
         raise NotLocalError("it cuts at places that depend on the picture's size")
     starts, ends, axes, *rest = ([int(v) for v in np.ravel(value)] for value in values)
     steps = rest[0] if rest else [1] * len(starts)

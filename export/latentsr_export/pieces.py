@@ -96,9 +96,7 @@ def _cost(pieces: list[dict[str, Any]]) -> float:
     return cost
 
 
-def _sorted(
-    graph: _Graph, cuts: tuple[tuple[str, int], ...]
-) -> tuple[tuple[str, int], ...]:
+def _sorted(graph: _Graph, cuts: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
     return tuple(value for value in graph.values if value in cuts)
 
 
@@ -109,11 +107,10 @@ def _without_weights(data: bytes, window: dict[str, Any]) -> _Graph:
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")
             tensor.raw_data = b""
-    sized, shapes = sized_model(onnx.load_from_string(data), window["inputs"])
+    _, shapes = sized_model(onnx.load_from_string(data), window["inputs"])
     values = [(name, shapes[name][1]) for name in _narrow(model.graph)
               if len(shapes.get(name, [])) == 4]  # fmt: skip
     every = -(-len(values) // _TRIED)
-    del sized
     return _Graph(
         model.SerializeToString(),
         tuple((port.name, 0) for port in model.graph.input),
@@ -131,7 +128,7 @@ def _narrow(graph: onnx.GraphProto) -> list[str]:
     last = {name: number for number, node in enumerate(graph.node) for name in node.input}
     last |= {port.name: len(graph.node) for port in graph.output}
     alive = {port.name for port in graph.input}
-    found = []
+    found: list[str] = []
     for number, node in enumerate(graph.node[:-1]):
         alive = {v for v in alive | (set(node.output) - constant) if last.get(v, -1) > number}
         if len(alive) == 1 and node.output[0] in alive:

@@ -14,15 +14,15 @@ from latentsr.cli.options import (
     FileFormat,
     FormatOption,
     JsonOption,
+    MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
+    RegionOption,
     ThreadsOption,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from latentsr.codec import Codec
 
 
@@ -35,6 +35,8 @@ def decode(
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    memory: MemoryOption = None,
+    region: RegionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decode streams to pictures at their coded size."""
@@ -44,8 +46,32 @@ def decode(
         codec.bundle.route(route, "decode")
         decode_files(
             inputs, output, ".png", as_json, file_format, codec,
-            lambda data: codec.decode(data, route),
+            picture_writer(codec, route, memory, region),
         )  # fmt: skip
+
+
+def picture_writer(
+    codec: Codec, route: str, memory: str | None, region: str | None
+) -> Callable[[bytes, Path], tuple[int, int]]:
+    """What makes a picture file of a stream's bytes and returns its width and height.
+
+    Raises UsageError for a memory budget or region that is none.
+    """
+    from latentsr.image import save_rgb8
+    from latentsr.tiling.budget import parse_memory
+    from latentsr.tiling.calls import parse_region, to_file
+
+    box = parse_region(region)
+    budget = None if memory is None else parse_memory(memory)
+
+    def write(data: bytes, target: Path) -> tuple[int, int]:
+        if budget is not None or box is not None:
+            return to_file(codec, data, codec.bundle.route(route, "decode"), target, budget, box)
+        picture = codec.decode(data, route)
+        save_rgb8(picture, target)
+        return picture.shape[1], picture.shape[0]
+
+    return write
 
 
 def decode_files(
@@ -55,9 +81,9 @@ def decode_files(
     as_json: bool,
     file_format: FileFormat,
     codec: Codec,
-    picture_of: Callable[[bytes], np.ndarray],
+    write: Callable[[bytes, Path], tuple[int, int]],
 ) -> None:
-    """Run `picture_of` over stream files and save each picture."""
+    """Run `write` over stream files."""
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
     from latentsr.files import (
@@ -67,7 +93,6 @@ def decode_files(
         read_stream,
         stream_suffixes,
     )
-    from latentsr.image import save_rgb8
 
     foreign = file_format is FileFormat.compressai
     own = stream_suffixes(codec.bundle.manifest.file_model)
@@ -76,10 +101,8 @@ def decode_files(
 
     def job(source: Path, target: Path) -> dict[str, Any]:
         data = read_stream(source)
-        picture = picture_of(to_stream(codec.bundle, data) if foreign else data)
-        save_rgb8(picture, target)
+        width, height = write(to_stream(codec.bundle, data) if foreign else data, target)
         timeline = codec.timeline
-        height, width = picture.shape[:2]
         facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
         for repair in codec.repairs:
             facts |= {"doubtful_indexes": repair.doubtful, "repaired_indexes": repair.changed}

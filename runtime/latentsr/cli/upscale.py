@@ -12,9 +12,11 @@ from latentsr.cli.options import (
     FileFormat,
     FormatOption,
     JsonOption,
+    MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
+    RegionOption,
     ThreadsOption,
 )
 
@@ -30,16 +32,17 @@ def upscale(
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    memory: MemoryOption = None,
+    region: RegionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
-    from latentsr.cli.decode import decode_files
+    from latentsr.cli.decode import decode_files, picture_writer
     from latentsr.codec import load
 
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
-        chosen = codec.bundle.manifest.upscale if route is None else route
-        codec.bundle.route(chosen, "decode")
+        chosen = codec.enlarging(route)
         decode_files(
             inputs, output, f"_{chosen}.png", as_json, file_format, codec,
-            lambda data: codec.upscale(data, chosen),
+            picture_writer(codec, chosen, memory, region),
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentsr.errors import UsageError
@@ -56,24 +57,46 @@ class Grid:
     @property
     def tiles(self) -> int:
         """Number of tiles."""
-        return len(self.rows.parts) * len(self.columns.parts)
+        return len(self.rows.spans) * len(self.columns.spans)
 
 
-def choose(chain: Chain, region: tuple[Span, Span], budget: float | None, strip: int) -> Grid:
+Cuts = Callable[[Chain, int, Span], Sequence[AxisPlan]]
+
+
+def choose(
+    chain: Chain,
+    region: tuple[Span, Span],
+    budget: float | None,
+    strip: int,
+    cuts: Cuts = candidates,
+) -> Grid:
     """The cheapest grid of a region (rows, columns) that fits; without a budget, one tile.
 
-    strip: bytes kept for each row of the target and sample of its width. Where nothing fits, the
-    smallest grid.
+    strip: bytes kept for each row of the target and sample of its width. cuts: ways to cut an
+    axis. Where nothing fits, the smallest grid.
     """
     if budget is None:
         rows, columns = (axis_plan(chain, axis, [region[axis]]) for axis in (0, 1))
         return _grid(chain, rows, columns, strip)
-    axes = [candidates(chain, axis, region[axis]) for axis in (0, 1)]
-    grids = [_grid(chain, rows, columns, strip) for rows in axes[0] for columns in axes[1]]
-    fitting = [grid for grid in grids if grid.bytes <= budget]
-    if fitting:
-        return min(fitting, key=lambda grid: (grid.macs, grid.tiles))
-    return min(grids, key=lambda grid: (grid.bytes, grid.macs))
+    axes = [cuts(chain, axis, region[axis]) for axis in (0, 1)]
+    best: Grid | None = None
+    for rows in axes[0]:
+        for columns in axes[1]:
+            grid = _grid(chain, rows, columns, strip)
+            if best is None or _key(grid, budget) < _key(best, budget):
+                best = grid
+            if grid.bytes <= budget:
+                break  # more columns only cost more
+    if best is None:
+        raise ValueError("an axis without parts")
+    return best
+
+
+def _key(grid: Grid, budget: float) -> tuple[bool, float, float]:
+    """Fitting grids first, the cheapest first; of others, the smallest."""
+    if grid.bytes <= budget:
+        return False, grid.macs, grid.tiles
+    return True, grid.bytes, grid.macs
 
 
 def _grid(chain: Chain, rows: AxisPlan, columns: AxisPlan, strip: int) -> Grid:
@@ -82,10 +105,10 @@ def _grid(chain: Chain, rows: AxisPlan, columns: AxisPlan, strip: int) -> Grid:
          for graph, row, column in zip(chain.graphs, rows.largest, columns.largest, strict=True)),
         default=0.0,
     )  # fmt: skip
-    wide = columns.parts[-1].span[1] - columns.parts[0].span[0]
+    wide = columns.spans[-1][1] - columns.spans[0][0]
     macs = sum(
         graph.unit.macs_per_position * row * column
         for graph, row, column in zip(chain.graphs, rows.total, columns.total, strict=True)
     )
-    calls = len(rows.parts) * len(columns.parts) * max(len(chain.graphs), 1)
+    calls = len(rows.spans) * len(columns.spans) * max(len(chain.graphs), 1)
     return Grid(rows, columns, engine + strip * rows.widest * wide, macs + calls * _CALL_MACS)

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from latentsr.tiling.budget import Grid, choose
-from latentsr.tiling.plan import Chain, part_of
+from latentsr.tiling.budget import Cuts, Grid, choose
+from latentsr.tiling.plan import AxisPlan, Chain, candidates, part_of
 from latentsr.tiling.sinks import Region
-from latentsr.tiling.steps import GraphStep, Size, TileStep
+from latentsr.tiling.steps import GraphStep, Size, Span, TileStep
 
 _MOST_VALUES = 6  # that are tried: as many choices as 2 to that power
 _FLOAT = 4
@@ -23,7 +23,7 @@ _EACH_PHASE = 1.02  # another phase must save more than this
 
 @dataclass(frozen=True)
 class Phase:
-    """One value, or a region of it, made in tiles from those at hand and those of earlier phases."""
+    """One value, or a region of it, made in tiles from those at hand and of earlier phases."""
 
     chain: Chain
     region: Region
@@ -53,15 +53,19 @@ def schedule(
     `budget.choose`. Without a budget, everything in one tile. Where nothing fits, the plan that
     takes the least.
     """
+    aim = _Aim(target, region, at_hand, budget, strip, _remembered())
+    simple = _schedule(steps, (), aim)
     if budget is None:
-        return _schedule(steps, (), target, region, at_hand, None, strip)
+        return simple
+    if simple.bytes <= budget and simple.phases[0].grid.tiles == 1:
+        return simple
     found = []
     for way in _ways(steps):
         values = [name for step in way if isinstance(step, GraphStep) for name in step.outputs[:1]
                   if len(step.outputs) == 1 and name != target][:_MOST_VALUES]  # fmt: skip
         for count in range(len(values) + 1):
             for kept in combinations(values, count):
-                found.append(_schedule(way, kept, target, region, at_hand, budget, strip))
+                found.append(_schedule(way, kept, aim))
     fitting = [one for one in found if one.bytes <= budget]
     if fitting:
         return min(fitting, key=lambda one: one.macs * _EACH_PHASE ** len(one.phases))
@@ -77,47 +81,74 @@ def _ways(steps: Sequence[TileStep]) -> list[list[TileStep]]:
     return [list(steps)] if len(cut) == len(steps) else [list(steps), cut]
 
 
-def _schedule(
-    steps: Sequence[TileStep],
-    kept: Sequence[str],
-    target: str,
-    region: Region,
-    at_hand: Mapping[str, Size],
-    budget: float | None,
-    strip: int,
-) -> Schedule:
-    sizes = dict(at_hand)
+@dataclass(frozen=True)
+class _Aim:
+    """What all choices have in common."""
+
+    target: str
+    region: Region
+    at_hand: Mapping[str, Size]
+    budget: float | None
+    strip: int
+    cuts: Cuts
+
+
+def _remembered() -> Cuts:
+    """`plan.candidates`, which many choices ask for the same chain and span."""
+    found: dict[object, Sequence[AxisPlan]] = {}
+
+    def cuts(chain: Chain, axis: int, span: Span) -> Sequence[AxisPlan]:
+        key = chain.steps, chain.target, axis, span
+        if key not in found:
+            found[key] = candidates(chain, axis, span)
+        return found[key]
+
+    return cuts
+
+
+def _schedule(steps: Sequence[TileStep], kept: Sequence[str], aim: _Aim) -> Schedule:
+    """One choice: the values in `kept`, in order, are put together."""
+    sizes = dict(aim.at_hand)
     for step in steps:
         sizes |= dict(
             zip(step.outputs, step.sizes(tuple(sizes[name] for name in step.inputs)), strict=True)
         )
     channels = {name: n for step in steps if isinstance(step, GraphStep)
                 for name, n in zip(step.outputs, step.window.channels, strict=True)}  # fmt: skip
-    wanted: dict[str, Region] = {target: region}
-    chains: list[Chain] = []
-    for number in reversed(range(len(kept) + 1)):
-        name = (*kept, target)[number]
-        if name not in wanted:
-            continue
-        chain = Chain.to(name, steps, {*at_hand, *kept[:number]}, sizes)
-        chains.append(chain)
-        spans = [part_of(chain, axis, wanted[name][axis]).spans for axis in (0, 1)]
-        for value in kept[:number]:
-            if value in spans[0]:
-                wanted[value] = _hull(wanted.get(value), (spans[0][value], spans[1][value]))
+    chains = _chains(steps, kept, aim, sizes)
     phases, most, held = [], 0.0, 0.0
-    for chain in reversed(chains):
+    for chain, region in chains:
         own = 0.0
-        if chain.target != target:
-            (top, bottom), (left, right) = wanted[chain.target]
+        if chain.target != aim.target:
+            (top, bottom), (left, right) = region
             own = _FLOAT * channels[chain.target] * (bottom - top) * (right - left)
-        # Values of earlier phases are kept to the end: few of them are, and most feed the next.
+        # Values of earlier phases are kept to the end: they are few, and most feed the next.
         held += own
-        rest = None if budget is None else budget - held
-        grid = choose(chain, wanted[chain.target], rest, 0 if own else strip)
-        phases.append(Phase(chain, wanted[chain.target], grid))
+        rest = None if aim.budget is None else aim.budget - held
+        grid = choose(chain, region, rest, 0 if own else aim.strip, aim.cuts)
+        phases.append(Phase(chain, region, grid))
         most = max(most, held + grid.bytes)
     return Schedule(tuple(phases), most, sum(phase.grid.macs for phase in phases))
+
+
+def _chains(
+    steps: Sequence[TileStep], kept: Sequence[str], aim: _Aim, sizes: Mapping[str, Size]
+) -> list[tuple[Chain, Region]]:
+    """What makes each kept value, in order, and the target; and the regions that are needed."""
+    wanted: dict[str, Region] = {aim.target: aim.region}
+    found = []
+    names = (*kept, aim.target)
+    for number in reversed(range(len(names))):
+        if names[number] not in wanted:
+            continue
+        region = wanted[names[number]]
+        chain = Chain.to(names[number], steps, {*aim.at_hand, *kept[:number]}, sizes)
+        found.append((chain, region))
+        rows, columns = (part_of(chain, axis, region[axis]).spans for axis in (0, 1))
+        for value in kept[:number]:
+            if value in rows:
+                wanted[value] = _hull(wanted.get(value), (rows[value], columns[value]))
+    return found[::-1]
 
 
 def _hull(have: Region | None, more: Region) -> Region:

@@ -1,4 +1,4 @@
-"""Planning tiles: what each part of a value needs, along one axis at a time, and which parts to cut.
+"""Planning tiles: what each part of a value needs, an axis at a time, and which parts to cut.
 
 A tile is a part of the rows times a part of the columns, and what it needs is found for each axis
 alone, from the wanted value backwards. So the cost of a whole grid follows from its two axes.
@@ -6,6 +6,7 @@ alone, from the wanted value backwards. So the cost of a whole grid follows from
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -19,8 +20,13 @@ MOST_PARTS = 1024
 class HasEnds(Protocol):
     """A step between named values."""
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values that it takes."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of those that it makes."""
 
 
 Linked = TypeVar("Linked", bound=HasEnds)
@@ -73,8 +79,8 @@ class AxisPlan:
     widest: positions of the target in the largest part.
     """
 
-    parts: tuple[Part, ...]
-    total: tuple[int, ...]
+    spans: tuple[Span, ...]
+    total: tuple[float, ...]
     largest: tuple[int, ...]
     widest: int
 
@@ -93,15 +99,22 @@ def part_of(chain: Chain, axis: int, span: Span) -> Part:
 
 
 def axis_plan(chain: Chain, axis: int, spans: Sequence[Span]) -> AxisPlan:
-    """The parts of an axis and what they add up to."""
-    parts = tuple(part_of(chain, axis, span) for span in spans)
+    """The parts of an axis and what they add up to.
+
+    Of many parts, the first, the last and the longest in between stand for all.
+    """
+    longest = max(spans, key=lambda span: span[1] - span[0])
+    inner = max(spans[1:-1], key=lambda span: span[1] - span[0], default=longest)
+    seen = {span: part_of(chain, axis, span) for span in {spans[0], inner, spans[-1], longest}}
     places = [n for n, step in enumerate(chain.steps) if isinstance(step, GraphStep)]
-    lengths = [[p.shares[n].inputs[0][1] - p.shares[n].inputs[0][0] for p in parts]
-               for n in places]  # fmt: skip
-    return AxisPlan(
-        parts, tuple(map(sum, lengths)), tuple(map(max, lengths)),
-        max(span[1] - span[0] for span in spans),
-    )  # fmt: skip
+    total, largest = [], []
+    for n in places:
+        sides = {span: part.shares[n].inputs[0][1] - part.shares[n].inputs[0][0]
+                 for span, part in seen.items()}  # fmt: skip
+        between = max(len(spans) - 2, 0) * sides[inner]
+        total.append(between + sum(sides[span] for span in {spans[0], spans[-1]}))
+        largest.append(max(sides.values()))
+    return AxisPlan(tuple(spans), tuple(total), tuple(largest), longest[1] - longest[0])
 
 
 def borders(chain: Chain, axis: int, region: Span) -> list[int]:
@@ -126,15 +139,13 @@ def cut(region: Span, places: Sequence[int], count: int) -> list[Span]:
     """A region in about `count` parts of about equal length, cut at some of the places."""
     first, last = region
     chosen = [first]
-    number = 0
     for part in range(1, count):
         ideal = first + (last - first) * part / count
-        while number + 1 < len(places) and abs(places[number + 1] - ideal) <= abs(
-            places[number] - ideal
-        ):
-            number += 1
-        if places and chosen[-1] < places[number]:
-            chosen.append(places[number])
+        above = bisect_left(places, ideal)
+        near = places[max(above - 1, 0) : above + 1]
+        place = min(near, key=lambda place: abs(place - ideal), default=first)
+        if chosen[-1] < place:
+            chosen.append(place)
     return list(zip(chosen, [*chosen[1:], last], strict=True))
 
 
@@ -145,7 +156,7 @@ def candidates(chain: Chain, axis: int, region: Span) -> list[AxisPlan]:
     count = 1
     while count <= min(len(places) + 1, MOST_PARTS):
         counts.append(count)
-        count = max(count + 1, count * 5 // 4)
+        count = max(count + 1, count * 4 // 3)
     counts.append(min(len(places) + 1, MOST_PARTS))
     cuts = {tuple(cut(region, places, n)): None for n in counts}
     return [axis_plan(chain, axis, spans) for spans in cuts]

@@ -28,8 +28,10 @@ class Held:
 
     def part(self, rows: Span, columns: Span) -> np.ndarray:
         """A rectangle, a view; BundleError where the value does not reach so far."""
-        places = tuple(slice(span[0] - begin, span[1] - begin)
-                       for span, begin in zip((rows, columns), self.begins, strict=True))  # fmt: skip
+        places = tuple(
+            slice(span[0] - begin, span[1] - begin)
+            for span, begin in zip((rows, columns), self.begins, strict=True)
+        )
         flat = self.array.ndim == 3
         found = self.array[places if flat else (slice(None), slice(None), *places)]
         sides = found.shape[:2] if flat else found.shape[2:]
@@ -64,14 +66,18 @@ class Tiles:
 
     def run(self, grid: Grid, sink: Sink) -> None:
         """All tiles of a grid; EngineMemoryError where even small ones find no memory."""
-        for row in grid.rows.parts:
-            for column in grid.columns.parts:
+        across = [part_of(self._chain, 1, span) for span in grid.columns.spans]
+        for span in grid.rows.spans:
+            row = part_of(self._chain, 0, span)
+            for column in across:
                 for rows, columns, piece in self._pieces(row, column, 0):
                     sink.put(rows, columns, piece)
                     del piece
-            sink.end_rows(row.span)
+            sink.end_rows(span)
 
-    def _pieces(self, rows: Part, columns: Part, depth: int) -> Iterator[tuple[Span, Span, np.ndarray]]:
+    def _pieces(
+        self, rows: Part, columns: Part, depth: int
+    ) -> Iterator[tuple[Span, Span, np.ndarray]]:
         if depth >= self.halvings:
             piece = self._tried(rows, columns)
             if piece is not None:

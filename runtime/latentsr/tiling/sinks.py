@@ -70,9 +70,7 @@ def _empty(piece: np.ndarray, region: Region) -> np.ndarray:
     return np.empty((*piece.shape[:2], rows, columns), piece.dtype)
 
 
-def _place(
-    array: np.ndarray, region: Region, rows: Span, columns: Span, piece: np.ndarray
-) -> None:
+def _place(array: np.ndarray, region: Region, rows: Span, columns: Span, piece: np.ndarray) -> None:
     places = tuple(slice(span[0] - whole[0], span[1] - whole[0])
                    for span, whole in zip((rows, columns), region, strict=True))  # fmt: skip
     array[places if piece.ndim == 3 else (slice(None), slice(None), *places)] = piece

@@ -85,7 +85,12 @@ class GraphStep(TileStep):
     kind = "engine"
 
     def __init__(
-        self, unit: Unit, inputs: Sequence[str], outputs: Sequence[str], machine: Machine, lean: bool
+        self,
+        unit: Unit,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        machine: Machine,
+        lean: bool,
     ) -> None:
         super().__init__(unit.engine, inputs, outputs)
         self.unit, self.window, self._machine, self._lean = unit, unit.window, machine, lean

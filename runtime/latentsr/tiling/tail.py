@@ -1,4 +1,4 @@
-"""The tail of a decode route: the steps that can be run part by part, and the values they begin with.
+"""The tail of a decode route: the steps that can be run part by part, and what they begin with.
 
 Entropy coding and whatever it depends on run whole: latents are small. So do graphs that have no
 window, and what feeds them is put together first.
