@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import onnx
@@ -64,7 +65,7 @@ def _pieces(graph: _Graph, cuts: tuple[tuple[str, int], ...]) -> list[dict[str, 
     """The pieces between cuts; none where one has no window."""
     found = []
     ends = [graph.inputs, *((cut,) for cut in cuts), graph.outputs]
-    for before, behind in zip(ends, ends[1:], strict=False):
+    for before, behind in pairwise(ends):
         data = part_between(graph.data, before, behind)
         window = window_of(data)
         if "inputs" not in window:
@@ -84,7 +85,7 @@ def _macs(data: bytes, window: dict[str, Any]) -> float:
 
 
 def _cost(pieces: list[dict[str, Any]]) -> float:
-    """MACs of all pieces in tiles of a usual size, margins included, for a position of the input."""
+    """MACs of all pieces in usual tiles, margins included, for each position of the input."""
     cost, scale = 0.0, 1.0
     for piece in pieces:
         one = piece["inputs"][0]

@@ -29,11 +29,10 @@ def part_between(data: bytes, inputs: Sequence[Port], outputs: Sequence[Port]) -
     graphs = [value for number, _, value in fields if number == _MODEL_GRAPH]
     if len(graphs) != 1:
         raise _fault(f"{len(graphs)} graphs in a file")
-    made = b"".join(
+    return b"".join(
         _field(_MODEL_GRAPH, _cut(value, inputs, outputs)) if number == _MODEL_GRAPH else raw
         for number, raw, value in fields
     )
-    return made
 
 
 def _cut(graph: bytes, inputs: Sequence[Port], outputs: Sequence[Port]) -> bytes:

@@ -203,6 +203,7 @@ def _is_names(step: Step, key: str, count: int) -> bool:
 
 
 def inputs_of(step: Step) -> list[Any]:
+    """Names of the values that a step takes."""
     names = [step[key] for key in _PARAMETERS if step.get(key) is not None]
     if step["op"] == "graph":
         return names + list(step["in"])
@@ -210,6 +211,7 @@ def inputs_of(step: Step) -> list[Any]:
 
 
 def outputs_of(step: Step) -> list[Any]:
+    """Names of the values that a step sets."""
     if step["op"] == "graph":
         return list(step["out"])
     return [] if step["op"] == "jpeg_encode" else [step.get("out")]

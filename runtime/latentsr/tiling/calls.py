@@ -145,9 +145,9 @@ def check_box(box: Box, size: tuple[int, int]) -> Region:
     numbers = [int(n) for n in box] if all(_is_whole(n) for n in box) else []
     if len(numbers) == 4:
         x, y, width, height = numbers
-        if x >= 0 and y >= 0 and width > 0 and height > 0:
-            if x + width <= size[1] and y + height <= size[0]:
-                return (y, y + height), (x, x + width)
+        spans = (y, y + height), (x, x + width)
+        if all(0 <= span[0] < span[1] <= side for span, side in zip(spans, size, strict=True)):
+            return spans
     raise UsageError(
         f"region does not lie in the picture: found {','.join(map(str, box))}, expected "
         f"x,y,width,height within {size[1]}x{size[0]}; choose another"

@@ -7,8 +7,9 @@ into the budget is taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from latentsr.tiling.budget import Cuts, Grid, choose
@@ -49,15 +50,19 @@ def schedule(
 ) -> Schedule:
     """How to make a region of the target; steps: all that may be needed, in order.
 
-    at_hand: sizes of the values that are there. budget: bytes for all else. strip: as for
-    `budget.choose`. Without a budget, everything in one tile. Where nothing fits, the plan that
-    takes the least.
+    at_hand: sizes of the values that are there. budget: bytes for all else; without one, the
+    fewest MACs, and a whole picture in one tile. strip: as for `budget.choose`. Where nothing fits,
+    the plan that takes the least.
     """
     aim = _Aim(target, region, at_hand, budget, strip, _remembered())
     simple = _schedule(steps, (), aim)
+    whole = all(span == (0, side) for span, side in
+                zip(region, simple.phases[-1].chain.sizes[target], strict=True))  # fmt: skip
     if budget is None:
-        return simple
-    if simple.bytes <= budget and simple.phases[0].grid.tiles == 1:
+        if whole:
+            return simple
+        aim = replace(aim, budget=math.inf)
+    elif whole and simple.bytes <= budget and simple.phases[0].grid.tiles == 1:
         return simple
     found = []
     for way in _ways(steps):
@@ -66,7 +71,7 @@ def schedule(
         for count in range(len(values) + 1):
             for kept in combinations(values, count):
                 found.append(_schedule(way, kept, aim))
-    fitting = [one for one in found if one.bytes <= budget]
+    fitting = [one for one in found if aim.budget is None or one.bytes <= aim.budget]
     if fitting:
         return min(fitting, key=lambda one: one.macs * _EACH_PHASE ** len(one.phases))
     return min(found, key=lambda one: one.bytes)
