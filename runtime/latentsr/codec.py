@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -84,7 +84,7 @@ class Codec:
 
     def warmup(self, route: str = "lr") -> None:
         """Load all engines of a decode route, so that the first picture does not wait."""
-        for name in self._missing_engines(self.bundle.route(route, "decode"), exact=True):
+        for name in self._engines_of(self.bundle.route(route, "decode"), exact=True):
             self.engine(name)
 
     def encode(
@@ -215,19 +215,19 @@ class Codec:
             )
         return parts
 
-    def _missing_engines(self, route: Route, exact: bool) -> list[str]:
+    def _engines_of(self, route: Route, exact: bool) -> list[str]:
         twins = self.bundle.manifest.exact if exact else {}
         graphs = [step["graph"] for step in route.steps if step["op"] == "graph"]
-        return [name for g in graphs if (name := twins.get(g, g)) not in self._engines]
+        return [twins.get(graph, graph) for graph in graphs]
 
     def _execute(self, route: Route, run: routes.Run) -> None:
         """Run a route; engines it must load first are a stage of their own."""
-        self.load_engines(route, run)
+        self.load_engines(self._engines_of(route, run.exact), run)
         routes.execute(route, run, self.machine)
 
-    def load_engines(self, route: Route, run: routes.Run) -> None:
-        """Load the engines of a route that are not there yet."""
-        missing = self._missing_engines(route, run.exact)
+    def load_engines(self, names: Iterable[str], run: routes.Run) -> None:
+        """Load those of the engines that are not there yet."""
+        missing = [name for name in names if name not in self._engines]
         if missing:
             with run.timeline.stage("load engines", "start"):
                 for name in missing:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from latentsr.json_reader import Reader
 
 _LARGEST = 1 << 20
+_MOST_PIECES = 16
 Pair = tuple[int, int]
 
 
@@ -80,6 +81,8 @@ def read_window(graph: Reader, inputs: int, outputs: int) -> Window | NoWindow |
     window = _window(item, inputs, outputs)
     pieces = tuple(_piece(Reader(one, f"{item.where}.pieces"), outputs)
                    for one in item.get("pieces", list, []))  # fmt: skip
+    if len(pieces) > _MOST_PIECES:
+        raise item.fault("pieces", f"at most {_MOST_PIECES}")
     if pieces and (inputs != 1 or pieces[-1].value or not all(p.value for p in pieces[:-1])):
         raise item.fault("pieces", "parts of a graph of one input, each but the last with a value")
     return replace(window, pieces=pieces)

@@ -109,10 +109,9 @@ class _Opened:
         parts, run = codec.begin_decode(data)
         size = parts.height * route.scale, parts.width * route.scale
         self.region = ((0, size[0]), (0, size[1])) if region is None else check_box(region, size)
-        codec.load_engines(route, run)
-        self._tail = start(route, run, codec.machine, budget is not None)
+        self._tail = start(route, run, codec.machine, codec.load_engines, budget is not None)
         codec.check_symbols(parts, run)
-        self._work = Work(route, run, codec.machine, budget)
+        self._work = Work(route, run, codec.machine, codec.load_engines, budget)
         self._codec, self.timeline = codec, run.timeline
 
     def run(self, sink: Sink, strip: int) -> None:

@@ -17,7 +17,7 @@ from latentsr.tiling.plan import leading_to
 from latentsr.tiling.run import Held, Sink, Tiles
 from latentsr.tiling.sinks import ArraySink, Region
 from latentsr.tiling.steps import GraphStep, Size, TileStep
-from latentsr.tiling.tail import OLD, Tail, Whole, graph_of, size_of
+from latentsr.tiling.tail import OLD, Load, Tail, Whole, graph_of, size_of
 
 STRIP_BYTES = 6
 """Bytes for each sample of a strip on its way into a file: its pieces and the strip."""
@@ -30,6 +30,7 @@ class Work:
     route: Route
     run: Run
     machine: Machine
+    load: Load
     memory: int | None
 
 
@@ -94,6 +95,7 @@ def _make(
     held = {name: Held(value) for name, value in tail.values.items()}
     for phase in plan.phases:
         last = phase is plan.phases[-1]
+        work.load([graph.unit.engine for graph in phase.chain.graphs], work.run)
         into = sink if last else ArraySink(phase.region)
         Tiles(phase.chain, held, work.run.timeline).run(phase.grid, into)
         if isinstance(into, ArraySink) and not last:
@@ -105,6 +107,8 @@ def _run_whole(step: Whole, tail: Tail, work: Work) -> None:
     """Run a step on whole values, if the budget allows."""
     _check_whole(step, tail, work)
     run, names = work.run, routes.inputs_of(step.step)
+    if step.step["op"] == "graph":
+        work.load([graph_of(step.step, run, work.machine.bundle.manifest)], run)
     run.values |= {n: tail.values[i] for n, i in zip(names, step.inputs, strict=True)}
     kind, label = routes.describe(step.step)
     with run.timeline.stage(label, kind) as stage:

@@ -131,7 +131,8 @@ def borders(chain: Chain, axis: int, region: Span) -> list[int]:
         if places is not None:
             made = [step.border(axis, place) for place in places]
             found |= dict.fromkeys(step.outputs[:1], made)
-    inside = found.get(chain.target) or range(region[0], region[1])
+    every = max((region[1] - region[0]) // MOST_PARTS, 1)
+    inside = found.get(chain.target) or range(region[0], region[1], every)
     return sorted({place for place in inside if region[0] < place < region[1]})
 
 

@@ -6,7 +6,7 @@ window, and what feeds them is put together first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ _IMAGE_STEPS: dict[str, Callable[[Mapping[str, Any], Run], TileStep]] = {
     "pad": Pad,
     "resize": Resize,
 }
+Load = Callable[[Iterable[str], Run], None]
 OLD = "one from before there were windows"
 
 
@@ -74,14 +75,17 @@ def numbered(route: Route) -> list[tuple[Mapping[str, Any], tuple[str, ...], tup
     return found
 
 
-def start(route: Route, run: Run, machine: Machine, lean: bool) -> Tail:
+def start(route: Route, run: Run, machine: Machine, load: Load, lean: bool) -> Tail:
     """Run the entropy steps and all that they need, and give the rest; errors as `execute`.
 
-    lean: engines of the rest keep no memory between their runs.
+    load: loads engines before they run. lean: those of the rest keep no memory between their runs.
     """
     listed = numbered(route)
     head = _head(listed)
     values: dict[str, np.ndarray] = {}
+    manifest = machine.bundle.manifest
+    load([graph_of(listed[n][0], run, manifest) for n in sorted(head)
+          if listed[n][0]["op"] == "graph"], run)  # fmt: skip
     for number, (step, _, outputs) in enumerate(listed):
         if number not in head:
             continue

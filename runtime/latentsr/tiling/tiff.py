@@ -10,7 +10,7 @@ import numpy as np
 
 from latentsr.errors import ImageError
 
-LEVEL = 6
+LEVEL = 4  # as in `png`
 _STRIP = 1 << 20  # bytes of a strip before it is compressed, about
 _LARGEST = (1 << 32) - 1
 _SHORT, _LONG = 3, 4
@@ -69,7 +69,8 @@ class TiffWriter:
             strip, rows = rows[: self._rows], rows[self._rows :]
             differences = strip.copy()
             differences[:, 1:] -= strip[:, :-1]
-            data = zlib.compress(differences.tobytes(), LEVEL)
+            packer = zlib.compressobj(LEVEL, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
+            data = packer.compress(differences.tobytes()) + packer.flush()
             self._offsets.append(self._place(data))
             self._sizes.append(len(data))
         self._waiting, self._count = ([rows.copy()] if len(rows) else []), len(rows)
