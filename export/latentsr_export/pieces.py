@@ -16,7 +16,14 @@ from typing import Any
 import onnx
 
 from latentsr.onnx_part import part_between
-from latentsr_export.receptive_field import positions, sized_model, window_of
+from latentsr_export.reach import NotLocalError
+from latentsr_export.receptive_field import (
+    local_window,
+    needs_folding,
+    positions,
+    sized_model,
+    window_of,
+)
 from latentsr_export.trace import node_macs
 
 _MEMORY = 100 << 20  # bytes of values that a usual tile has at once
@@ -67,8 +74,9 @@ def _pieces(graph: _Graph, cuts: tuple[tuple[str, int], ...]) -> list[dict[str, 
     ends = [graph.inputs, *((cut,) for cut in cuts), graph.outputs]
     for before, behind in pairwise(ends):
         data = part_between(graph.data, before, behind)
-        window = window_of(data)
-        if "inputs" not in window:
+        try:
+            window = local_window(data)
+        except NotLocalError:
             return []
         value = {"value": behind[0][0]} if behind is not ends[-1] else {}
         found.append({**value, **window, "macs_per_position": _macs(data, window)})
@@ -102,21 +110,22 @@ def _sorted(graph: _Graph, cuts: tuple[tuple[str, int], ...]) -> tuple[tuple[str
 
 
 def _without_weights(data: bytes, window: dict[str, Any]) -> _Graph:
+    """The graph as it is cut again and again: its large constants cost time and say nothing."""
     model = onnx.load_from_string(data)
-    for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) > _SMALL:
-            tensor.ClearField("raw_data")
-            tensor.ClearField("float_data")
-            tensor.raw_data = b""
     _, shapes = sized_model(onnx.load_from_string(data), window["inputs"])
+    if not needs_folding(onnx.load_from_string(data), window["inputs"]):
+        for tensor in model.graph.initializer:
+            if math.prod(tensor.dims) > _SMALL:
+                tensor.ClearField("float_data")
+                tensor.raw_data = b""
     values = [(name, shapes[name][1]) for name in _narrow(model.graph)
               if len(shapes.get(name, [])) == 4]  # fmt: skip
-    every = -(-len(values) // _TRIED)
+    every = max(-(-len(values) // _TRIED), 1)
     return _Graph(
         model.SerializeToString(),
         tuple((port.name, 0) for port in model.graph.input),
         tuple((port.name, 0) for port in model.graph.output),
-        tuple(values[every - 1 :: max(every, 1)]),
+        tuple(values[every - 1 :: every]),
     )
 
 

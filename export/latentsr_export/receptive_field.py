@@ -32,17 +32,22 @@ def window_of(data: bytes) -> dict[str, Any]:
     {inputs, outputs, channels, bytes}, or {whole: reason, bytes} where the graph has to see the
     whole picture.
     """
-    model = onnx.load_from_string(data)
     try:
-        fields = _fields(model)
-        inputs, outputs = _blocks(model, fields)
-        sized, shapes = sized_model(model, inputs)
-        _check_sizes(sized, shapes, inputs, outputs)
-        channels = [shapes[port.name][1] for port in sized.graph.output]
-        size = _live_bytes(sized, shapes) / positions(sized, shapes)
-        return {"inputs": inputs, "outputs": outputs, "channels": channels, "bytes": round(size, 1)}
+        return local_window(data)
     except NotLocalError as reason:
         return {"whole": str(reason), **_whole_bytes(onnx.load_from_string(data))}
+
+
+def local_window(data: bytes) -> dict[str, Any]:
+    """{inputs, outputs, channels, bytes}; NotLocalError where the graph has no window."""
+    model = onnx.load_from_string(data)
+    fields = _fields(model)
+    inputs, outputs = _blocks(model, fields)
+    sized, shapes = sized_model(model, inputs)
+    _check_sizes(sized, shapes, inputs, outputs)
+    channels = [shapes[port.name][1] for port in sized.graph.output]
+    size = _live_bytes(sized, shapes) / positions(sized, shapes)
+    return {"inputs": inputs, "outputs": outputs, "channels": channels, "bytes": round(size, 1)}
 
 
 def _whole_bytes(model: onnx.ModelProto) -> dict[str, float]:
@@ -60,15 +65,17 @@ def _fields(model: onnx.ModelProto) -> Fields:
     graph = model.graph
     fields: Fields = {port.name: {port.name: (IDENTITY, IDENTITY)} for port in graph.input}
     constants, weights = _constants(model)
+    counted: set[str] = set()  # numbers that follow from the picture's size
     for node in graph.node:
         given = [name for name in node.input if name and name not in weights]
         if all(name in weights for name in node.output):
             continue
+        if node.op_type == "Shape" or (given and counted.issuperset(given)):
+            counted |= set(node.output)
+            continue
         try:
-            if any(name not in fields for name in given):
-                raise NotLocalError("it works with the picture's size")
-            if node.op_type == "Shape":
-                continue
+            if counted & set(given):
+                raise NotLocalError("it takes numbers that depend on the picture's size")
             rows, columns = taps_of(node, constants, weights)
             made = {
                 port: (compose(row, rows), compose(column, columns))
@@ -154,6 +161,13 @@ def sized_model(
     model: onnx.ModelProto, inputs: list[dict[str, list[int]]]
 ) -> tuple[onnx.ModelProto, Shapes]:
     """A graph with inputs of some whole blocks, and the shapes of its values."""
+    if needs_folding(model, inputs):
+        model = folded(model)
+    return model, shapes_of(model)
+
+
+def needs_folding(model: onnx.ModelProto, inputs: list[dict[str, list[int]]]) -> bool:
+    """Whether shapes are unknown even with inputs of some whole blocks, which it gets."""
     blocks = _blocks_of(inputs)
     sizes = []
     for port, block in zip(model.graph.input, inputs, strict=True):
@@ -162,10 +176,7 @@ def sized_model(
         sizes.append([1, channels, *sides])
     set_sizes(model, sizes)
     shapes = shapes_of(model)
-    if any(0 in shapes.get(name, [0]) for node in model.graph.node for name in node.output):
-        model = folded(model)
-        shapes = shapes_of(model)
-    return model, shapes
+    return any(0 in shapes.get(name, [0]) for node in model.graph.node for name in node.output)
 
 
 def positions(model: onnx.ModelProto, shapes: Shapes) -> int:

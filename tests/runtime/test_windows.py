@@ -63,7 +63,7 @@ def test_the_demo_bundle_has_windows() -> None:
 
 
 def test_spoiled_windows_are_refused_or_harmless(tmp_path: Path, picture: np.ndarray) -> None:
-    """Each value of a window in turn is another: a picture of the right size, or a LatentSRError."""
+    """Each value of a window in turn is another: a picture of that size, or a LatentSRError."""
     with latentsr.load("demo", threads=1) as codec:
         stream = codec.encode(picture[:20, :30])
     spoiled = Bundle("demo").manifest.raw["graphs"]["latent_sr"]["window"]
@@ -77,7 +77,7 @@ def test_spoiled_windows_are_refused_or_harmless(tmp_path: Path, picture: np.nda
                     inside = inside[key]
                 inside[path[-1]] = value
 
-            if number % 3 != VALUES.index(value) % 3 if value in VALUES else False:
+            if (number + len(repr(value))) % 3:
                 continue  # a third of all is enough
             folder = demo_with(tmp_path / "b.lsr", change)
             try:
@@ -89,4 +89,4 @@ def test_spoiled_windows_are_refused_or_harmless(tmp_path: Path, picture: np.nda
             for file in sorted(folder.rglob("*"), reverse=True):
                 file.unlink() if file.is_file() else file.rmdir()
             folder.rmdir()
-    assert refused > 100
+    assert refused > 60

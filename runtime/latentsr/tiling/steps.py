@@ -305,10 +305,13 @@ class Resize(TileStep):
         (top, bottom), (left, right) = (
             tuple(place - share.inputs[0][0] for place in share.blocks) for share in (rows, columns)
         )
-        size = (right - left) * self._scale, (bottom - top) * self._scale
+        wide, high = (right - left) * self._scale, (bottom - top) * self._scale
         method = Image.Resampling[self._filter.upper()]
         source = Image.fromarray(np.ascontiguousarray(values[0]))
-        made = np.asarray(source.resize(size, method, box=(left, top, right, bottom)))
+        # Along the width first, as whole pictures are: of a part, Pillow may turn the order round,
+        # and what lies between is rounded.
+        across = source.resize((wide, source.height), method, box=(left, 0, right, source.height))
+        made = np.asarray(across.resize((wide, high), method, box=(0, top, wide, bottom)))
         places = []
         for share in (rows, columns):
             (first, last), start = _only(share.outputs)[0], share.blocks[0] * self._scale
