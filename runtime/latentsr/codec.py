@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,11 +18,14 @@ from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import check_precision, load_engine
 from latentsr.bundle import Bundle
+from latentsr.decode_checks import check_belongs, check_picture, check_symbols
 from latentsr.entropy.repair import Repair
-from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
+from latentsr.errors import UsageError
 from latentsr.image import to_rgb8
+from latentsr.last_call import CallRecord, LastCall
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
+from latentsr.pipeline.many import ManyPictures
 from latentsr.stream import Padding, Stream
 from latentsr.tiling import calls
 from latentsr.timing import Timeline
@@ -30,20 +34,22 @@ MAX_OWN_THREADS = 8
 """Threads for entropy coding and image steps where the caller names no number."""
 
 
-class Codec:
+class Codec(ManyPictures):
     """A loaded bundle. Engines are prepared when a route first needs them.
 
-    Calls may come from several threads; `timeline` then is that of the last call to end, as is
-    `repairs`: for each chunk that was coded with a float network's scales, how many of them are
-    in doubt here and how many had to be changed (see `latentsr.entropy.repair`).
+    All methods may be called from any number of threads at a time and give what they give in one.
+    `timeline` and `repairs` are those of the asking thread's last call; a thread that made none
+    gets those of the last call to end. `repairs` says for each chunk that was coded with a float
+    network's scales how many of them are in doubt here and how many had to be changed (see
+    `latentsr.entropy.repair`).
     """
 
     def __init__(self, bundle: Bundle, backend: str, options: EngineOptions) -> None:
         self.bundle = bundle
-        self.timeline = Timeline()
-        self.repairs: list[Repair] = []
-        self._backend, self._options = get_backend(backend), options
+        self.last_call = LastCall()
+        self.backend, self.options = get_backend(backend), options
         self._engines: dict[str, Engine] = {}
+        self._siblings: dict[EngineOptions, Codec] = {}
         self._lock = threading.Lock()
         self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
         entropy = routes.entropy_models(bundle, self._threads)
@@ -66,12 +72,35 @@ class Codec:
         """Give the engines' memory back; a later call loads them again."""
         with self._lock:
             self._engines.clear()
+            siblings, self._siblings = self._siblings, {}
+        for sibling in siblings.values():
+            sibling.close()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Stage times of the last call."""
+        return self.last_call.record.timeline
+
+    @property
+    def repairs(self) -> Sequence[Repair]:
+        """What was mended in the last call; empty where nothing was in doubt."""
+        return self.last_call.record.repairs
+
+    def with_options(self, **changes: Any) -> Codec:
+        """This bundle with some `EngineOptions` changed: made once, and closed with this codec."""
+        options = replace(self.options, **changes)
+        if options == self.options:
+            return self
+        with self._lock:
+            if options not in self._siblings:
+                self._siblings[options] = Codec(self.bundle, self.backend.name, options)
+            return self._siblings[options]
 
     def engine(self, name: str) -> Engine:
         """The engine of one graph, loaded on first use."""
         with self._lock:
             if name not in self._engines:
-                self._engines[name] = load_engine(self.bundle, name, self._backend, self._options)
+                self._engines[name] = load_engine(self.bundle, name, self.backend, self.options)
             return self._engines[name]
 
     def runs_on(self, route: str | None = None) -> str:
@@ -125,7 +154,7 @@ class Codec:
         contexts = any(chunk.context for chunk in self.bundle.manifest.chunks)
         run.form = "lanes" if run.exact or (exact and not contexts) else "compressai"
         self._execute(self.bundle.route(route, "encode"), run)
-        self.timeline = run.timeline
+        self.last_call.keep(CallRecord(run.timeline, run.repairs))
         return run
 
     def decode(
@@ -142,10 +171,7 @@ class Codec:
         Both give the same picture up to float rounding, see `latentsr.tiling`.
         Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.
         """
-        chosen = self.bundle.route(route, "decode")
-        if memory is None and region is None:
-            return self._decode(stream, chosen)
-        return calls.to_array(self, stream, chosen, memory, region)
+        return self._picture(stream, self.bundle.route(route, "decode"), memory, region)
 
     def upscale(
         self,
@@ -158,7 +184,7 @@ class Codec:
 
         route: None for the one that the bundle names, usually ``latent_x4``. The rest: as `decode`.
         """
-        return self.decode(stream, self.enlarging(route), memory, region)
+        return self._picture(stream, self.enlarging_route(route), memory, region)
 
     def upscale_to(
         self,
@@ -169,11 +195,10 @@ class Codec:
         region: Sequence[int] | None = None,
     ) -> tuple[int, int]:
         """As `upscale`, into a file, PNG and TIFF strip by strip; returns width and height."""
-        chosen = self.bundle.route(self.enlarging(route), "decode")
-        return calls.to_file(self, stream, chosen, path, memory, region)
+        return calls.to_file(self, stream, self.enlarging_route(route), path, memory, region)
 
-    def enlarging(self, route: str | None) -> str:
-        """The name of a route that enlarges, None for the bundle's; UsageError for others."""
+    def enlarging_route(self, route: str | None) -> Route:
+        """A decode route that enlarges, by default the bundle's; UsageError for another."""
         route = self.bundle.manifest.upscale if route is None else route
         chosen = self.bundle.route(route, "decode")
         if chosen.scale == 1:
@@ -183,7 +208,7 @@ class Codec:
                 f"route does not enlarge: found {route!r}, expected one of "
                 f"{', '.join(larger) or '(none)'}; choose one of these or use decode"
             )
-        return route
+        return chosen
 
     def open_stream(self, data: bytes | bytearray | memoryview) -> Stream:
         """Take a stream apart and make sure that it belongs to this bundle.
@@ -197,22 +222,7 @@ class Codec:
             width, height = jpeg.size(whole)
             return Stream(width, height, Padding(), self.bundle.fingerprint, (whole,), model)
         parts = container.unpack(bytes(data))
-        if parts.fingerprint != self.bundle.fingerprint:
-            raise StreamError(
-                f"stream was written by another bundle: found fingerprint "
-                f"{parts.fingerprint.hex()}, expected {self.bundle.fingerprint.hex()} "
-                f"({self.bundle.manifest.name}); decode it with its own bundle"
-            )
-        if len(parts.chunks) != len(self.bundle.manifest.chunks):
-            raise StreamError(
-                f"stream has the wrong chunks: found {len(parts.chunks)}, expected "
-                f"{len(self.bundle.manifest.chunks)}; decode it with its own bundle"
-            )
-        if parts.exact and not self.bundle.manifest.exact:
-            raise StreamError(
-                "stream wants exact graphs: found none in the bundle, expected them; decode it "
-                "with its own bundle"
-            )
+        check_belongs(parts, self.bundle)
         return parts
 
     def _engines_of(self, route: Route, exact: bool) -> list[str]:
@@ -246,29 +256,23 @@ class Codec:
         run.chunks = dict(zip(names, parts.chunks, strict=True))
         return parts, run
 
-    def check_symbols(self, parts: Stream, run: routes.Run) -> None:
-        """Raise DesyncError where the decoded symbols are not those of the encoder."""
-        if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:
-            raise DesyncError(
-                f"decoded symbols differ from the encoder's: found CRC-32 {run.symbol_crc:08x}, "
-                f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
-                "device, decode it there or write it again with this runtime"
-            )
-
-    def _decode(self, data: bytes | bytearray | memoryview, route: Route) -> np.ndarray:
+    def _picture(
+        self,
+        data: bytes | bytearray | memoryview,
+        route: Route,
+        memory: str | int | None,
+        region: Sequence[int] | None,
+    ) -> np.ndarray:
+        if memory is not None or region is not None:
+            return calls.to_array(self, data, route, memory, region)
         parts, run = self.begin_decode(data)
         self._execute(route, run)
-        self.check_symbols(parts, run)
-        self.timeline, self.repairs = run.timeline, run.repairs
+        check_symbols(parts, run.symbol_crc)
+        self.last_call.keep(CallRecord(run.timeline, run.repairs))
         picture: np.ndarray = run.values["picture"]
         with run.timeline.stage("release", "image"):
             run.values.clear()  # large arrays: giving their memory back takes time of its own
-        expected = (parts.height * route.scale, parts.width * route.scale, 3)
-        if picture.shape != expected or picture.dtype != np.uint8:
-            raise BundleError(
-                f"route makes no such picture: found {picture.dtype} {picture.shape}, expected "
-                f"uint8 {expected}; export the bundle again"
-            )
+        check_picture(picture, (parts.height * route.scale, parts.width * route.scale))
         return picture
 
 

@@ -13,17 +13,23 @@ from latentsr.cli.options import (
     BundleOption,
     FileFormat,
     FormatOption,
+    JobsOption,
+    JsonLinesOption,
     JsonOption,
     MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
     RegionOption,
+    ResumeOption,
     ThreadsOption,
 )
 
 if TYPE_CHECKING:
+    from latentsr.cli.batch import Manner
     from latentsr.codec import Codec
+
+    Write = Callable[[Codec, bytes, Path], tuple[int, int]]
 
 
 def decode(
@@ -38,21 +44,24 @@ def decode(
     memory: MemoryOption = None,
     region: RegionOption = None,
     as_json: JsonOption = False,
+    as_lines: JsonLinesOption = False,
+    jobs: JobsOption = None,
+    resume: ResumeOption = False,
 ) -> None:
     """Decode streams to pictures at their coded size."""
+    from latentsr.cli.batch import Manner
     from latentsr.codec import load
 
+    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
-            inputs, output, ".png", as_json, file_format, codec,
-            picture_writer(codec, route, memory, region),
+            inputs, output, ".png", manner, file_format, codec,
+            picture_writer(route, memory, region), what_of("decode", route, region),
         )  # fmt: skip
 
 
-def picture_writer(
-    codec: Codec, route: str, memory: str | None, region: str | None
-) -> Callable[[bytes, Path], tuple[int, int]]:
+def picture_writer(route: str, memory: str | None, region: str | None) -> Write:
     """What makes a picture file of a stream's bytes and returns its width and height.
 
     Raises UsageError for a memory budget or region that is none.
@@ -64,7 +73,7 @@ def picture_writer(
     box = parse_region(region)
     budget = None if memory is None else parse_memory(memory)
 
-    def write(data: bytes, target: Path) -> tuple[int, int]:
+    def write(codec: Codec, data: bytes, target: Path) -> tuple[int, int]:
         if budget is not None or box is not None:
             return to_file(codec, data, codec.bundle.route(route, "decode"), target, budget, box)
         picture = codec.decode(data, route)
@@ -74,16 +83,30 @@ def picture_writer(
     return write
 
 
+def what_of(command: str, route: str, region: str | None) -> dict[str, Any]:
+    """What decides a picture, for `decode_files`; a budget does not."""
+    return {command: route} if region is None else {command: route, "region": region}
+
+
+def jobs_within(memory: str | None, jobs: int | None) -> int | None:
+    """One file at a time within a budget, unless more are asked for: each would take as much."""
+    return 1 if memory is not None and jobs is None else jobs
+
+
 def decode_files(
     inputs: list[str],
     output: Path | None,
     ending: str,
-    as_json: bool,
+    manner: Manner,
     file_format: FileFormat,
     codec: Codec,
-    write: Callable[[bytes, Path], tuple[int, int]],
+    write: Write,
+    what: dict[str, Any],
 ) -> None:
-    """Run `write` over stream files."""
+    """Run `write` over stream files.
+
+    what: all that decides a picture besides the stream, the bundle and the engine.
+    """
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
     from latentsr.files import (
@@ -99,13 +122,13 @@ def decode_files(
     files = expand(inputs, COMPRESSAI_FILES if foreign else own)
     targets = name_outputs(files, output, ending)
 
-    def job(source: Path, target: Path) -> dict[str, Any]:
+    def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
         data = read_stream(source)
-        width, height = write(to_stream(codec.bundle, data) if foreign else data, target)
-        timeline = codec.timeline
+        width, height = write(own, to_stream(own.bundle, data) if foreign else data, target)
+        timeline = own.timeline
         facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
-        for repair in codec.repairs:
+        for repair in own.repairs:
             facts |= {"doubtful_indexes": repair.doubtful, "repaired_indexes": repair.changed}
         return facts
 
-    run_jobs(files, targets, job, as_json)
+    run_jobs(codec, files, targets, job, manner, {**what, "format": file_format})

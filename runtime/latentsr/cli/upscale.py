@@ -11,12 +11,15 @@ from latentsr.cli.options import (
     BundleOption,
     FileFormat,
     FormatOption,
+    JobsOption,
+    JsonLinesOption,
     JsonOption,
     MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
     RegionOption,
+    ResumeOption,
     ThreadsOption,
 )
 
@@ -35,14 +38,20 @@ def upscale(
     memory: MemoryOption = None,
     region: RegionOption = None,
     as_json: JsonOption = False,
+    as_lines: JsonLinesOption = False,
+    jobs: JobsOption = None,
+    resume: ResumeOption = False,
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
-    from latentsr.cli.decode import decode_files, picture_writer
+    from latentsr.cli.batch import Manner
+    from latentsr.cli.decode import decode_files, jobs_within, picture_writer, what_of
     from latentsr.codec import load
 
+    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
-        chosen = codec.enlarging(route)
+        chosen = codec.bundle.manifest.upscale if route is None else route
+        codec.enlarging_route(chosen)
         decode_files(
-            inputs, output, f"_{chosen}.png", as_json, file_format, codec,
-            picture_writer(codec, chosen, memory, region),
+            inputs, output, f"_{chosen}.png", manner, file_format, codec,
+            picture_writer(chosen, memory, region), what_of("upscale", chosen, region),
         )  # fmt: skip

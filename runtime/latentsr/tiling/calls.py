@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 
+from latentsr.decode_checks import check_picture, check_symbols
 from latentsr.errors import UsageError
 from latentsr.files import write_atomically
 from latentsr.image import save_rgb8
+from latentsr.last_call import CallRecord
 from latentsr.tiling.budget import parse_memory
-from latentsr.tiling.job import STRIP_BYTES, Work, check_picture, finish
+from latentsr.tiling.job import STRIP_BYTES, Work, finish
 from latentsr.tiling.png import PngWriter
 from latentsr.tiling.run import Sink
 from latentsr.tiling.sinks import ArraySink, Region, StripSink
@@ -110,14 +112,14 @@ class _Opened:
         size = parts.height * route.scale, parts.width * route.scale
         self.region = ((0, size[0]), (0, size[1])) if region is None else check_box(region, size)
         self._tail = start(route, run, codec.machine, codec.load_engines, budget is not None)
-        codec.check_symbols(parts, run)
+        check_symbols(parts, run.symbol_crc)
         self._work = Work(route, run, codec.machine, codec.load_engines, budget)
         self._codec, self.timeline = codec, run.timeline
 
     def run(self, sink: Sink, strip: int) -> None:
         """Make the region."""
         finish(self._tail, self._work, self.region, sink, strip)
-        self._codec.timeline, self._codec.repairs = self.timeline, self._work.run.repairs
+        self._codec.last_call.keep(CallRecord(self.timeline, self._work.run.repairs))
 
 
 class _Checked:
@@ -128,7 +130,7 @@ class _Checked:
 
     def put(self, rows: tuple[int, int], columns: tuple[int, int], piece: np.ndarray) -> None:
         """One piece of a picture."""
-        check_picture(piece)
+        check_picture(piece, (rows[1] - rows[0], columns[1] - columns[0]))
         self._sink.put(rows, columns, piece)
 
     def end_rows(self, rows: tuple[int, int]) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from latentsr.errors import BundleError, UsageError
+from latentsr.errors import UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
 from latentsr.tiling.budget import ENGINE_FACTOR, shown
+from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.phases import schedule
 from latentsr.tiling.plan import leading_to
 from latentsr.tiling.run import Held, Sink, Tiles
 from latentsr.tiling.sinks import ArraySink, Region
-from latentsr.tiling.steps import GraphStep, Size, TileStep
+from latentsr.tiling.steps import Size, TileStep
 from latentsr.tiling.tail import OLD, Load, Tail, Whole, graph_of, size_of
 
 STRIP_BYTES = 6
@@ -150,12 +149,3 @@ def _forget(tail: Tail, later: Sequence[TileStep | Whole]) -> None:
     taken = {name for step in later for name in step.inputs} | {tail.target}
     for name in [n for n in tail.values if n not in taken]:
         del tail.values[name]
-
-
-def check_picture(piece: np.ndarray) -> None:
-    """Raise BundleError for a tile that is no part of a picture."""
-    if piece.dtype != np.uint8 or piece.ndim != 3 or piece.shape[2] != 3:
-        raise BundleError(
-            f"route makes no picture: found {piece.dtype} {piece.shape}, expected uint8 (H, W, 3); "
-            "export the bundle again"
-        )

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from latentsr.tiling.budget import Cuts, Grid, choose
+from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.plan import AxisPlan, Chain, candidates, part_of
 from latentsr.tiling.sinks import Region
-from latentsr.tiling.steps import GraphStep, Size, Span, TileStep
+from latentsr.tiling.steps import Size, Span, TileStep
 
 _MOST_VALUES = 6  # that are tried: as many choices as 2 to that power
 _FLOAT = 4

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from latentsr.tiling.steps import GraphStep, Share, Size, Span, TileStep
+from latentsr.tiling.graph_step import GraphStep
+from latentsr.tiling.steps import Share, Size, Span, TileStep
 
 MOST_PARTS = 1024
 """Parts of an axis, at most."""

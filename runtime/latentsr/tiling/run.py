@@ -11,8 +11,9 @@ import numpy as np
 
 from latentsr.errors import BundleError, EngineMemoryError
 from latentsr.tiling.budget import Grid
+from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.plan import Chain, Part, borders, part_of
-from latentsr.tiling.steps import GraphStep, Span
+from latentsr.tiling.steps import Span
 from latentsr.timing import Stage, Timeline
 
 MOST_HALVINGS = 16

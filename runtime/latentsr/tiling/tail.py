@@ -15,16 +15,8 @@ import numpy as np
 from latentsr.manifest import Manifest, Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
-from latentsr.tiling.steps import (
-    Crop,
-    GraphStep,
-    Pad,
-    Pointwise,
-    Resize,
-    Size,
-    TileStep,
-    Unit,
-)
+from latentsr.tiling.graph_step import GraphStep, Unit
+from latentsr.tiling.steps import Crop, Pad, Pointwise, Resize, Size, TileStep
 from latentsr.windows import NoWindow, Window
 
 _IMAGE_STEPS: dict[str, Callable[[Mapping[str, Any], Run], TileStep]] = {
