@@ -23,6 +23,7 @@ from latentsr_export.neighbour_statistics import add_neighbours
 from latentsr_export.pack import check_target, write_bundle
 from latentsr_export.parity import check_parity
 from latentsr_export.parts import CodecParts, GraphSpec
+from latentsr_export.pieces import window_with_pieces
 from latentsr_export.storage import round_weights, store_half
 from latentsr_export.system import System
 from latentsr_export.trace import count_macs, describe, trace
@@ -134,7 +135,8 @@ def _manifest(
             "file": f"graphs/{key}.onnx", "inputs": list(spec.inputs),
             "outputs": list(spec.outputs), "channels": spec.channels, "stride": spec.stride,
             "precision": "fp32", "macs_per_position": count_macs(graphs[key], spec.feeds),
-            **describe(graphs[key]), "parity": {"torch": parity[key]},
+            "window": window_with_pieces(graphs[key]), **describe(graphs[key]),
+            "parity": {"torch": parity[key]},
         }
         for key, spec in specs.items()
     }  # fmt: skip

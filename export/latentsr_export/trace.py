@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
-from onnx import shape_inference
 
 from latentsr.errors import ExportError
 from latentsr_export.constant_pads import with_constant_pads
+from latentsr_export.graph_shapes import folded, set_sizes, shapes_of
 from latentsr_export.parts import Feed, GraphSpec
 
 OPSET = 17
@@ -77,43 +75,18 @@ def count_macs(data: bytes, feeds: Sequence[Feed], side: int = 64) -> float:
     """
     model = onnx.load_from_string(data)
     whole = side * feeds[0].stride
-    for given, feed in zip(model.graph.input, feeds, strict=True):
-        sizes = (1, feed.channels, whole // feed.stride, whole // feed.columns)
-        for dim, value in zip(given.type.tensor_type.shape.dim, sizes, strict=True):
-            dim.Clear()
-            dim.dim_value = value
-    shapes = _shapes(model)
+    sizes = [(1, f.channels, whole // f.stride, whole // f.columns) for f in feeds]
+    set_sizes(model, sizes)
+    shapes = shapes_of(model)
     if any(node.op_type in _COUNTED and not _known(node, shapes) for node in model.graph.node):
-        model = _folded(model)
-        shapes = _shapes(model)
+        model = folded(model)
+        shapes = shapes_of(model)
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     for node in model.graph.node:  # weights stored as FP16 come through a Cast
         if node.op_type == "Cast" and node.input[0] in weights:
             weights[node.output[0]] = weights[node.input[0]]
     positions = side * (whole // feeds[0].columns)
-    return sum(_node_macs(node, shapes, weights) for node in model.graph.node) / positions
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Shapes of all values of a graph with fixed inputs; 0 for sides that are not found out."""
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
-    return {
-        info.name: [d.dim_value for d in info.type.tensor_type.shape.dim]
-        for info in (*graph.value_info, *graph.input, *graph.output)
-    }
-
-
-def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with what follows from its inputs' shapes computed, such as widths of padding."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
-    with tempfile.TemporaryDirectory() as folder:
-        options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
-        ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        return onnx.load(options.optimized_model_filepath)
+    return sum(node_macs(node, shapes, weights) for node in model.graph.node) / positions
 
 
 def _grid(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> list[int]:
@@ -126,9 +99,10 @@ def _known(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> bool:
     return len(grid) == 4 and 0 not in grid
 
 
-def _node_macs(
+def node_macs(
     node: onnx.NodeProto, shapes: dict[str, list[int]], weights: dict[str, list[int]]
 ) -> int:
+    """Multiply-accumulates of a node; 0 for all but convolutions by constants."""
     if node.op_type not in _COUNTED or node.input[1] not in weights:
         return 0
     kernel = weights[node.input[1]]

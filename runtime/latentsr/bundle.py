@@ -14,6 +14,8 @@ from latentsr.chunks import Chunk
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import File, Manifest, Route, parse
+from latentsr.onnx_part import part_between
+from latentsr.windows import Window
 
 MANIFEST = "manifest.json"
 TABLES = "tables.safetensors"
@@ -57,6 +59,22 @@ class Bundle:
             )
         variant = graph.variants.get(precision)
         return self.read(graph.file if variant is None else variant.file)
+
+    def piece(self, name: str, number: int) -> bytes:
+        """The ONNX file of one piece of a graph's window, which has it; BundleError as `graph`."""
+        graph = self.manifest.graphs[name]
+        window = graph.window
+        pieces = window.pieces if isinstance(window, Window) else ()
+        if not 0 <= number < len(pieces):
+            raise BundleError(f"graph {name} has no piece {number}; export the bundle again")
+        whole = self.graph(name)
+        before = [(pieces[number - 1].value, pieces[number - 1].window.channels[0])]
+        behind = [(pieces[number].value, pieces[number].window.channels[0])]
+        return part_between(
+            whole,
+            before if number else [(port, 0) for port in graph.inputs],
+            behind if pieces[number].value else [(port, 0) for port in graph.outputs],
+        )
 
     def route(self, name: str, kind: str) -> Route:
         """One route of the given kind; UsageError lists those there are."""

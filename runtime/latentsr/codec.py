@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,14 +18,16 @@ from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import check_precision, load_engine
 from latentsr.bundle import Bundle
+from latentsr.decode_checks import check_belongs, check_picture, check_symbols
 from latentsr.entropy.repair import Repair
-from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
+from latentsr.errors import UsageError
 from latentsr.image import to_rgb8
 from latentsr.last_call import CallRecord, LastCall
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.many import ManyPictures
 from latentsr.stream import Padding, Stream
+from latentsr.tiling import calls
 from latentsr.timing import Timeline
 
 MAX_OWN_THREADS = 8
@@ -111,7 +113,7 @@ class Codec(ManyPictures):
 
     def warmup(self, route: str = "lr") -> None:
         """Load all engines of a decode route, so that the first picture does not wait."""
-        for name in self._missing_engines(self.bundle.route(route, "decode"), exact=True):
+        for name in self._engines_of(self.bundle.route(route, "decode"), exact=True):
             self.engine(name)
 
     def encode(
@@ -155,21 +157,45 @@ class Codec(ManyPictures):
         self.last_call.keep(CallRecord(run.timeline, run.repairs))
         return run
 
-    def decode(self, stream: bytes | bytearray | memoryview, route: str = "lr") -> np.ndarray:
+    def decode(
+        self,
+        stream: bytes | bytearray | memoryview,
+        route: str = "lr",
+        memory: str | int | None = None,
+        region: Sequence[int] | None = None,
+    ) -> np.ndarray:
         """Picture of a stream by a decode route: uint8 (H·scale, W·scale, 3).
 
+        memory: a budget such as ``"1GiB"`` for all but the result; the route then runs in tiles.
+        region: (x, y, width, height) in pixels of that picture; only what it needs is computed.
+        Both give the same picture up to float rounding, see `latentsr.tiling`.
         Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.
         """
-        return self._decode(stream, self.bundle.route(route, "decode"))
+        return self._picture(stream, self.bundle.route(route, "decode"), memory, region)
 
     def upscale(
-        self, stream: bytes | bytearray | memoryview, route: str | None = None
+        self,
+        stream: bytes | bytearray | memoryview,
+        route: str | None = None,
+        memory: str | int | None = None,
+        region: Sequence[int] | None = None,
     ) -> np.ndarray:
         """Enlarged picture of a stream: uint8 (H·scale, W·scale, 3); errors as `decode`.
 
-        route: None for the one that the bundle names, usually ``latent_x4``.
+        route: None for the one that the bundle names, usually ``latent_x4``. The rest: as `decode`.
         """
-        return self._decode(stream, self.enlarging_route(route))
+        return self._picture(stream, self.enlarging_route(route), memory, region)
+
+    def upscale_to(
+        self,
+        stream: bytes | bytearray | memoryview,
+        path: str | Path,
+        route: str | None = None,
+        memory: str | int | None = None,
+        region: Sequence[int] | None = None,
+    ) -> tuple[int, int]:
+        """As `upscale`, into a file, PNG and TIFF strip by strip; returns width and height."""
+        return calls.to_file(self, stream, self.enlarging_route(route), path, memory, region)
 
     def enlarging_route(self, route: str | None) -> Route:
         """A decode route that enlarges, by default the bundle's; UsageError for another."""
@@ -196,39 +222,29 @@ class Codec(ManyPictures):
             width, height = jpeg.size(whole)
             return Stream(width, height, Padding(), self.bundle.fingerprint, (whole,), model)
         parts = container.unpack(bytes(data))
-        if parts.fingerprint != self.bundle.fingerprint:
-            raise StreamError(
-                f"stream was written by another bundle: found fingerprint "
-                f"{parts.fingerprint.hex()}, expected {self.bundle.fingerprint.hex()} "
-                f"({self.bundle.manifest.name}); decode it with its own bundle"
-            )
-        if len(parts.chunks) != len(self.bundle.manifest.chunks):
-            raise StreamError(
-                f"stream has the wrong chunks: found {len(parts.chunks)}, expected "
-                f"{len(self.bundle.manifest.chunks)}; decode it with its own bundle"
-            )
-        if parts.exact and not self.bundle.manifest.exact:
-            raise StreamError(
-                "stream wants exact graphs: found none in the bundle, expected them; decode it "
-                "with its own bundle"
-            )
+        check_belongs(parts, self.bundle)
         return parts
 
-    def _missing_engines(self, route: Route, exact: bool) -> list[str]:
+    def _engines_of(self, route: Route, exact: bool) -> list[str]:
         twins = self.bundle.manifest.exact if exact else {}
         graphs = [step["graph"] for step in route.steps if step["op"] == "graph"]
-        return [name for g in graphs if (name := twins.get(g, g)) not in self._engines]
+        return [twins.get(graph, graph) for graph in graphs]
 
     def _execute(self, route: Route, run: routes.Run) -> None:
         """Run a route; engines it must load first are a stage of their own."""
-        missing = self._missing_engines(route, run.exact)
+        self.load_engines(self._engines_of(route, run.exact), run)
+        routes.execute(route, run, self.machine)
+
+    def load_engines(self, names: Iterable[str], run: routes.Run) -> None:
+        """Load those of the engines that are not there yet."""
+        missing = [name for name in names if name not in self._engines]
         if missing:
             with run.timeline.stage("load engines", "start"):
                 for name in missing:
                     self.engine(name)
-        routes.execute(route, run, self.machine)
 
-    def _decode(self, data: bytes | bytearray | memoryview, route: Route) -> np.ndarray:
+    def begin_decode(self, data: bytes | bytearray | memoryview) -> tuple[Stream, routes.Run]:
+        """A stream taken apart, and a run of its chunks."""
         timeline = Timeline()
         with timeline.stage("open stream", "read"):
             parts = self.open_stream(data)
@@ -238,23 +254,25 @@ class Codec(ManyPictures):
         )
         run.threads = self._threads
         run.chunks = dict(zip(names, parts.chunks, strict=True))
+        return parts, run
+
+    def _picture(
+        self,
+        data: bytes | bytearray | memoryview,
+        route: Route,
+        memory: str | int | None,
+        region: Sequence[int] | None,
+    ) -> np.ndarray:
+        if memory is not None or region is not None:
+            return calls.to_array(self, data, route, memory, region)
+        parts, run = self.begin_decode(data)
         self._execute(route, run)
-        if parts.symbol_crc is not None and run.symbol_crc != parts.symbol_crc:
-            raise DesyncError(
-                f"decoded symbols differ from the encoder's: found CRC-32 {run.symbol_crc:08x}, "
-                f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
-                "device, decode it there or write it again with this runtime"
-            )
+        check_symbols(parts, run.symbol_crc)
         self.last_call.keep(CallRecord(run.timeline, run.repairs))
         picture: np.ndarray = run.values["picture"]
         with run.timeline.stage("release", "image"):
             run.values.clear()  # large arrays: giving their memory back takes time of its own
-        expected = (parts.height * route.scale, parts.width * route.scale, 3)
-        if picture.shape != expected or picture.dtype != np.uint8:
-            raise BundleError(
-                f"route makes no such picture: found {picture.dtype} {picture.shape}, expected "
-                f"uint8 {expected}; export the bundle again"
-            )
+        check_picture(picture, (parts.height * route.scale, parts.width * route.scale))
         return picture
 
 

@@ -35,6 +35,10 @@ class BackendError(LatentSRError):
     """An engine library is missing, or refuses a graph."""
 
 
+class EngineMemoryError(BackendError):
+    """An engine did not get the memory that a run takes."""
+
+
 class CheckpointError(LatentSRError):
     """A checkpoint cannot be read, or holds no network that the exporter knows."""
 

@@ -21,8 +21,8 @@
 
 `variants` is there where a graph has been written in another precision, too: {"fp16": {file,
 ports: "fp32" | "fp16", the type of its inputs and outputs, nodes, islands, parity, ...}}. Graphs
-that decide scales have none. `macs_per_position` are multiply-accumulates for each position
-(row, column) of the first input.
+that decide scales have none. `window` is described in `latentsr.windows`. `macs_per_position` are
+multiply-accumulates for each position (row, column) of the first input.
 `stride` is one number, or two: along the height and along the width. `tables` is how the names of
 a gaussian chunk's tensors begin, the chunk's own name when absent; chunks may share them. `skip`
 (0 when absent) is the number of rows of a gaussian chunk's tables, from the smallest
@@ -47,6 +47,7 @@ from typing import Any
 from latentsr.chunks import Chunk, read_chunk
 from latentsr.errors import BundleError
 from latentsr.json_reader import Reader
+from latentsr.windows import NoWindow, Window, read_window
 
 FORMAT = "latentsr-bundle"
 FORMAT_VERSION = 1
@@ -76,7 +77,7 @@ class Variant:
 class Graph:
     """One engine graph: NCHW float32 inputs and outputs by name, cost and checks.
 
-    variants: the same graph by other precisions.
+    variants: the same graph by other precisions. window: what a part of it needs, where known.
     """
 
     file: str
@@ -86,6 +87,7 @@ class Graph:
     precision: str
     parity: Mapping[str, Any]
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    window: Window | NoWindow | None = None
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ def _graph(item: Reader, files: Mapping[str, File]) -> Graph:
     precision = item.get("precision", str)
     inputs, outputs = item.names("inputs"), item.names("outputs")
     parity, variants = item.get("parity", dict, {}), _variants(item, files)
-    return Graph(file, inputs, outputs, float(macs), precision, parity, variants)
+    window = read_window(item, len(inputs), len(outputs))
+    return Graph(file, inputs, outputs, float(macs), precision, parity, variants, window)
 
 
 def _variants(item: Reader, files: Mapping[str, File]) -> dict[str, Variant]:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentsr.errors import BackendError
+from latentsr.errors import BackendError, EngineMemoryError
+
+# How engine libraries say that an allocation failed.
+_OUT_OF_MEMORY = (
+    "failed to allocate", "bad_alloc", "bad allocation", "out of memory", "not enough memory",
+    "cannot allocate memory", "could not allocate",
+)  # fmt: skip
 
 Shape = tuple[int, ...]
 
@@ -64,6 +70,13 @@ class Engine(ABC):
         Returns all outputs by name, newly allocated. Raises BackendError.
         """
 
+    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """As `run`, but give the memory that the run took back to the system.
+
+        Engines otherwise keep it for their next run.
+        """
+        return self.run(inputs)
+
     @property
     @abstractmethod
     def runs_on(self) -> str:
@@ -103,6 +116,20 @@ class Backend(ABC):
         graph: the ONNX file's bytes; label: the graph's name for messages.
         Raises BackendError where the library or the device is missing or the graph is refused.
         """
+
+
+def run_failure(error: Exception, label: str, found: str, shapes: object) -> BackendError:
+    """The error for a run that an engine library refused, to be raised; memory apart."""
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+        return EngineMemoryError(
+            f"engine {label} ran out of memory: found {found} with inputs {shapes}, expected room "
+            "for them; run it in tiles, such as memory='1GiB'"
+        )
+    return BackendError(
+        f"engine {label} failed: found {found} with inputs {shapes}, expected shapes that the "
+        "graph takes; check the route and the picture's size"
+    )
 
 
 def _no_profile() -> BackendError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime, run_failure
 from latentsr.errors import BackendError
 
 
@@ -29,11 +29,16 @@ class OpenVinoEngine(Engine):
             results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
         except Exception as error:
             shapes = {name: array.shape for name, array in inputs.items()}
-            raise BackendError(
-                f"engine {self._label} failed: found {_last_line(error)} with inputs {shapes}, "
-                "expected shapes that the graph takes; check the route and the picture's size"
-            ) from error
+            raise run_failure(error, self._label, _last_line(error), shapes) from error
         return {name: results[index] for index, name in enumerate(self._outputs)}
+
+    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the model once, then drop the request and the model's own memory."""
+        outputs = self.run(inputs)
+        self._requests.request = None
+        if hasattr(self._compiled, "release_memory"):  # OpenVINO 2025
+            self._compiled.release_memory()
+        return outputs
 
     @property
     def runs_on(self) -> str:

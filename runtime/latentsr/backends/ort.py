@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime, run_failure
 from latentsr.backends.ort_profile import origin_us, read_profile
 from latentsr.errors import BackendError
 
@@ -24,14 +24,22 @@ class OrtEngine(Engine):
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the session once."""
+        return self._run(inputs, None)
+
+    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the session once and let its arena shrink."""
+        import onnxruntime as ort
+
+        options = ort.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return self._run(inputs, options)
+
+    def _run(self, inputs: Mapping[str, np.ndarray], options: Any) -> dict[str, np.ndarray]:
         try:
-            outputs = self._session.run(self._outputs, dict(inputs))
+            outputs = self._session.run(self._outputs, dict(inputs), options)
         except Exception as error:
             shapes = {name: array.shape for name, array in inputs.items()}
-            raise BackendError(
-                f"engine {self._label} failed: found {_first_line(error)} with inputs {shapes}, "
-                "expected shapes that the graph takes; check the route and the picture's size"
-            ) from error
+            raise run_failure(error, self._label, _first_line(error), shapes) from error
         return dict(zip(self._outputs, outputs, strict=True))
 
     @property

@@ -23,10 +23,11 @@ class HalfPorts(Engine):
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the engine once on rounded inputs."""
-        with np.errstate(over="ignore"):
-            rounded = {name: array.astype(np.float16) for name, array in inputs.items()}
-        outputs = self._engine.run(rounded)
-        return {name: array.astype(np.float32) for name, array in outputs.items()}
+        return _widened(self._engine.run(_rounded(inputs)))
+
+    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """As the engine, on rounded inputs."""
+        return _widened(self._engine.run_lean(_rounded(inputs)))
 
     @property
     def runs_on(self) -> str:
@@ -42,11 +43,23 @@ class HalfPorts(Engine):
         return self._engine.end_profile()
 
 
+def _rounded(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with np.errstate(over="ignore"):
+        return {name: array.astype(np.float16) for name, array in inputs.items()}
+
+
+def _widened(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array.astype(np.float32) for name, array in outputs.items()}
+
+
 def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOptions) -> Engine:
     """Load one graph in the precision of the options, or as it is where it has no such variant.
 
-    Raises BundleError, BackendError.
+    name: of a graph, or ``graph#k`` for piece k of its window. Raises BundleError, BackendError.
     """
+    graph, _, piece = name.partition("#")
+    if piece and name not in bundle.manifest.graphs:
+        return backend.load(bundle.piece(graph, int(piece)), name, options)
     engine = backend.load(bundle.graph(name, options.precision), name, options)
     variant = bundle.manifest.graphs[name].variants.get(options.precision)
     return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine

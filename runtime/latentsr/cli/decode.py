@@ -16,18 +16,20 @@ from latentsr.cli.options import (
     JobsOption,
     JsonLinesOption,
     JsonOption,
+    MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
+    RegionOption,
     ResumeOption,
     ThreadsOption,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from latentsr.cli.batch import Manner
     from latentsr.codec import Codec
+
+    Write = Callable[[Codec, bytes, Path], tuple[int, int]]
 
 
 def decode(
@@ -39,6 +41,8 @@ def decode(
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    memory: MemoryOption = None,
+    region: RegionOption = None,
     as_json: JsonOption = False,
     as_lines: JsonLinesOption = False,
     jobs: JobsOption = None,
@@ -48,13 +52,45 @@ def decode(
     from latentsr.cli.batch import Manner
     from latentsr.codec import load
 
-    manner = Manner(as_json, as_lines, jobs, resume)
+    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
             inputs, output, ".png", manner, file_format, codec,
-            lambda own, data: own.decode(data, route), {"decode": route},
+            picture_writer(route, memory, region), what_of("decode", route, region),
         )  # fmt: skip
+
+
+def picture_writer(route: str, memory: str | None, region: str | None) -> Write:
+    """What makes a picture file of a stream's bytes and returns its width and height.
+
+    Raises UsageError for a memory budget or region that is none.
+    """
+    from latentsr.image import save_rgb8
+    from latentsr.tiling.budget import parse_memory
+    from latentsr.tiling.calls import parse_region, to_file
+
+    box = parse_region(region)
+    budget = None if memory is None else parse_memory(memory)
+
+    def write(codec: Codec, data: bytes, target: Path) -> tuple[int, int]:
+        if budget is not None or box is not None:
+            return to_file(codec, data, codec.bundle.route(route, "decode"), target, budget, box)
+        picture = codec.decode(data, route)
+        save_rgb8(picture, target)
+        return picture.shape[1], picture.shape[0]
+
+    return write
+
+
+def what_of(command: str, route: str, region: str | None) -> dict[str, Any]:
+    """What decides a picture, for `decode_files`; a budget does not."""
+    return {command: route} if region is None else {command: route, "region": region}
+
+
+def jobs_within(memory: str | None, jobs: int | None) -> int | None:
+    """One file at a time within a budget, unless more are asked for: each would take as much."""
+    return 1 if memory is not None and jobs is None else jobs
 
 
 def decode_files(
@@ -64,10 +100,10 @@ def decode_files(
     manner: Manner,
     file_format: FileFormat,
     codec: Codec,
-    picture_of: Callable[[Codec, bytes], np.ndarray],
+    write: Write,
     what: dict[str, Any],
 ) -> None:
-    """Run `picture_of` over stream files and save each picture.
+    """Run `write` over stream files.
 
     what: all that decides a picture besides the stream, the bundle and the engine.
     """
@@ -80,7 +116,6 @@ def decode_files(
         read_stream,
         stream_suffixes,
     )
-    from latentsr.image import save_rgb8
 
     foreign = file_format is FileFormat.compressai
     own = stream_suffixes(codec.bundle.manifest.file_model)
@@ -89,10 +124,8 @@ def decode_files(
 
     def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
         data = read_stream(source)
-        picture = picture_of(own, to_stream(own.bundle, data) if foreign else data)
-        save_rgb8(picture, target)
+        width, height = write(own, to_stream(own.bundle, data) if foreign else data, target)
         timeline = own.timeline
-        height, width = picture.shape[:2]
         facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
         for repair in own.repairs:
             facts |= {"doubtful_indexes": repair.doubtful, "repaired_indexes": repair.changed}

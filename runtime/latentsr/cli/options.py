@@ -49,3 +49,11 @@ FormatOption = Annotated[
 PrecisionOption = Annotated[
     Precision, typer.Option(help="fp16 for bundles exported with it; on CPUs fp32 is faster.")
 ]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(help="Make each picture in tiles within so much memory, such as 1GiB."),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y,W,H", help="Make this part of the output only, in its pixels."),
+]

@@ -14,9 +14,11 @@ from latentsr.cli.options import (
     JobsOption,
     JsonLinesOption,
     JsonOption,
+    MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
+    RegionOption,
     ResumeOption,
     ThreadsOption,
 )
@@ -33,6 +35,8 @@ def upscale(
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    memory: MemoryOption = None,
+    region: RegionOption = None,
     as_json: JsonOption = False,
     as_lines: JsonLinesOption = False,
     jobs: JobsOption = None,
@@ -40,14 +44,14 @@ def upscale(
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
     from latentsr.cli.batch import Manner
-    from latentsr.cli.decode import decode_files
+    from latentsr.cli.decode import decode_files, jobs_within, picture_writer, what_of
     from latentsr.codec import load
 
-    manner = Manner(as_json, as_lines, jobs, resume)
+    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
-        codec.bundle.route(chosen, "decode")
+        codec.enlarging_route(chosen)
         decode_files(
             inputs, output, f"_{chosen}.png", manner, file_format, codec,
-            lambda own, data: own.upscale(data, chosen), {"upscale": chosen},
+            picture_writer(chosen, memory, region), what_of("upscale", chosen, region),
         )  # fmt: skip

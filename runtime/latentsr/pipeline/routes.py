@@ -136,7 +136,7 @@ def check(name: str, route: Route, bundle: Bundle) -> None:
                 f"route {name}, step {number} is wrong: found {dict(step)}, expected {fault}; "
                 "export the bundle again"
             )
-        known |= set(_outputs(step))
+        known |= set(outputs_of(step))
     coded = [step["chunk"] for step in route.steps if step["op"] in ENCODERS]
     if route.kind == "encode" and sorted(coded) != sorted(chunks):
         raise BundleError(
@@ -171,9 +171,9 @@ def _fault(step: Step, known: set[str], bundle: Bundle, chunks: list[str]) -> st
         return "a multiple of 1..256 in pad steps only"
     if op in ("resize", "reduce") and step.get("filter") not in image_steps.FILTERS:
         return f"a filter among {', '.join(image_steps.FILTERS)}"
-    if not all(isinstance(v, str) for v in (*_inputs(step), *_outputs(step))):
+    if not all(isinstance(v, str) for v in (*inputs_of(step), *outputs_of(step))):
         return "values given by name"
-    missing = set(_inputs(step)) - known
+    missing = set(inputs_of(step)) - known
     return f"values made by earlier steps, not {sorted(missing)}" if missing else None
 
 
@@ -202,14 +202,16 @@ def _is_names(step: Step, key: str, count: int) -> bool:
     return isinstance(names, list) and len(names) == count
 
 
-def _inputs(step: Step) -> list[Any]:
+def inputs_of(step: Step) -> list[Any]:
+    """Names of the values that a step takes."""
     names = [step[key] for key in _PARAMETERS if step.get(key) is not None]
     if step["op"] == "graph":
         return names + list(step["in"])
     return names if step["op"] in DECODERS else [*names, step.get("in")]
 
 
-def _outputs(step: Step) -> list[Any]:
+def outputs_of(step: Step) -> list[Any]:
+    """Names of the values that a step sets."""
     if step["op"] == "graph":
         return list(step["out"])
     return [] if step["op"] == "jpeg_encode" else [step.get("out")]

@@ -1,0 +1,151 @@
+"""One tiled decode: entropy steps, then the rest of the route in tiles, within a memory budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from latentsr.errors import UsageError
+from latentsr.manifest import Route
+from latentsr.pipeline import routes
+from latentsr.pipeline.routes import Machine, Run
+from latentsr.tiling.budget import ENGINE_FACTOR, shown
+from latentsr.tiling.graph_step import GraphStep
+from latentsr.tiling.phases import schedule
+from latentsr.tiling.plan import leading_to
+from latentsr.tiling.run import Held, Sink, Tiles
+from latentsr.tiling.sinks import ArraySink, Region
+from latentsr.tiling.steps import Size, TileStep
+from latentsr.tiling.tail import OLD, Load, Tail, Whole, graph_of, size_of
+
+STRIP_BYTES = 6
+"""Bytes for each sample of a strip on its way into a file: its pieces and the strip."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a tail runs with; memory: bytes, None for as much as it takes."""
+
+    route: Route
+    run: Run
+    machine: Machine
+    load: Load
+    memory: int | None
+
+
+def finish(tail: Tail, work: Work, region: Region, sink: Sink, strip: int) -> None:
+    """Make a region of the picture, rows then columns, in tiles and put them into `sink`.
+
+    strip: bytes that the sink keeps for each sample of its widest row of tiles. Raises UsageError
+    where the budget cannot hold what the route takes, and errors as `routes.execute`.
+    """
+    steps = leading_to(tail.target, tail.steps, set(tail.values))
+    sizes = {name: size_of(value) for name, value in tail.values.items()}
+    ready: list[TileStep] = []
+    for number, each in enumerate(steps):
+        step = _whole_if_unfit(each, sizes, work)
+        if isinstance(step, TileStep):
+            given = tuple(sizes[name] for name in step.inputs)
+            sizes |= dict(zip(step.outputs, step.sizes(given), strict=True))
+            ready.append(step)
+            continue
+        for name in step.inputs:
+            if name not in tail.values:
+                rows, columns = sizes[name]
+                whole = ArraySink(((0, rows), (0, columns)))
+                _make(name, ready, tail, work, ((0, rows), (0, columns)), whole, 0)
+                tail.values[name] = whole.array
+        _run_whole(step, tail, work)
+        sizes |= {name: size_of(tail.values[name]) for name in step.outputs}
+        _forget(tail, steps[number + 1 :])
+    _make(tail.target, ready, tail, work, region, sink, strip)
+
+
+def _whole_if_unfit(
+    step: TileStep | Whole, sizes: Mapping[str, Size], work: Work
+) -> TileStep | Whole:
+    """A graph that takes whole blocks only, on another size, as a step that is not tiled."""
+    if not isinstance(step, GraphStep):
+        return step
+    given = tuple(sizes[name] for name in step.inputs)
+    if step.fits(given):
+        return step
+    found = next(s for s in work.route.steps if s["op"] == "graph"
+                 and graph_of(s, work.run, work.machine.bundle.manifest) == step.name)  # fmt: skip
+    reason = f"graph {step.name} is tiled on whole blocks only, found {given}"
+    return Whole(found, step.inputs, step.outputs, reason)
+
+
+def _make(
+    target: str, steps: list[TileStep], tail: Tail, work: Work, region: Region, sink: Sink,
+    strip: int,
+) -> None:  # fmt: skip
+    """Make a region of one value from those at hand."""
+    at_hand = {name: size_of(value) for name, value in tail.values.items()}
+    used = leading_to(target, steps, set(at_hand))
+    budget = None if work.memory is None else work.memory - _resident(tail)
+    plan = schedule(used, target, region, at_hand, budget, strip)
+    if budget is not None and plan.bytes > budget:
+        least = 1.05 * plan.bytes + _resident(tail)
+        raise UsageError(
+            f"memory budget is too small: found {shown(work.memory or 0)}, expected at least "
+            f"{shown(least)} for this picture and route; give more"
+        )
+    held = {name: Held(value) for name, value in tail.values.items()}
+    for phase in plan.phases:
+        last = phase is plan.phases[-1]
+        work.load([graph.unit.engine for graph in phase.chain.graphs], work.run)
+        into = sink if last else ArraySink(phase.region)
+        Tiles(phase.chain, held, work.run.timeline).run(phase.grid, into)
+        if isinstance(into, ArraySink) and not last:
+            begins = phase.region[0][0], phase.region[1][0]
+            held[phase.chain.target] = Held(into.array, begins)
+
+
+def _run_whole(step: Whole, tail: Tail, work: Work) -> None:
+    """Run a step on whole values, if the budget allows."""
+    _check_whole(step, tail, work)
+    run, names = work.run, routes.inputs_of(step.step)
+    if step.step["op"] == "graph":
+        work.load([graph_of(step.step, run, work.machine.bundle.manifest)], run)
+    run.values |= {n: tail.values[i] for n, i in zip(names, step.inputs, strict=True)}
+    kind, label = routes.describe(step.step)
+    with run.timeline.stage(label, kind) as stage:
+        routes.STEPS[step.step["op"]][1](step.step, run, work.machine, stage)
+    made = routes.outputs_of(step.step)
+    tail.values |= {i: run.values[n] for n, i in zip(made, step.outputs, strict=True)}
+    run.values.clear()
+
+
+def _check_whole(step: Whole, tail: Tail, work: Work) -> None:
+    """Raise UsageError where a step that is not tiled takes more than the budget."""
+    if work.memory is None:
+        return
+    each = 0.0
+    if step.step["op"] == "graph":
+        graph = graph_of(step.step, work.run, work.machine.bundle.manifest)
+        window = work.machine.bundle.manifest.graphs[graph].window
+        if window is None:
+            raise UsageError(
+                f"bundle does not say how its graphs can be tiled: found {OLD}, expected windows; "
+                "export it again, or run python -m latentsr_export.add_windows on it"
+            )
+        each = window.bytes
+    rows, columns = size_of(tail.values[step.inputs[0]])
+    takes = ENGINE_FACTOR * each * rows * columns + _resident(tail)
+    if takes > work.memory:
+        raise UsageError(
+            f"memory budget is too small: found {shown(work.memory)}, expected about "
+            f"{shown(takes)}, as {step.reason}; give more"
+        )
+
+
+def _resident(tail: Tail) -> int:
+    return sum(value.nbytes for value in tail.values.values())
+
+
+def _forget(tail: Tail, later: Sequence[TileStep | Whole]) -> None:
+    """Drop values that no later step takes."""
+    taken = {name for step in later for name in step.inputs} | {tail.target}
+    for name in [n for n in tail.values if n not in taken]:
+        del tail.values[name]
