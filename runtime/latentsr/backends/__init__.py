@@ -11,6 +11,7 @@ from latentsr.errors import UsageError
 BACKENDS = {
     "ort": "latentsr.backends.ort:OrtBackend",
     "openvino": "latentsr.backends.openvino:OpenVinoBackend",
+    "tensorrt": "latentsr.backends.tensorrt:TensorRtBackend",
 }
 # Fastest first, as `benchmarks/results` has them; the last one needs no check.
 PREFERENCE = ("openvino", "ort")

@@ -9,10 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latentsr.errors import BackendError
+
+if TYPE_CHECKING:
+    from latentsr.plans.cache import Cache
 
 Shape = tuple[int, ...]
 
@@ -22,13 +26,18 @@ class EngineOptions:
     """How to run engines: device name, and threads (None leaves the choice to the library).
 
     profile: measure every node, which makes the engine slower. precision: which variant of a
-    graph to take where the bundle has one; on CPUs ``fp16`` is slower.
+    graph to take where the bundle has one; on CPUs ``fp16`` is slower. cache: keep what was
+    compiled, where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never
+    in graphs that decide scales. graphs: capture a CUDA graph for each shape.
     """
 
     device: str = "cpu"
     threads: int | None = None
     profile: bool = False
     precision: str = "fp32"
+    cache: Cache | None = None
+    tf32: bool = False
+    graphs: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,10 @@ class Engine(ABC):
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph once.
 
-        inputs: C-ordered float32 NCHW arrays by the graph's input names.
-        Returns all outputs by name, newly allocated. Raises BackendError.
+        inputs: C-ordered float32 NCHW arrays by the graph's input names; engines on a GPU also
+        take what another engine of that GPU made (`latentsr.backends.values.Resident`).
+        Returns all outputs by name, newly allocated; engines on a GPU return values that stay
+        there until `np.asarray` brings them down. Raises BackendError.
         """
 
     @property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import PRECISIONS
@@ -24,9 +26,9 @@ class HalfPorts(Engine):
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the engine once on rounded inputs."""
         with np.errstate(over="ignore"):
-            rounded = {name: array.astype(np.float16) for name, array in inputs.items()}
+            rounded = {name: on_host(array).astype(np.float16) for name, array in inputs.items()}
         outputs = self._engine.run(rounded)
-        return {name: array.astype(np.float32) for name, array in outputs.items()}
+        return {name: on_host(array).astype(np.float32) for name, array in outputs.items()}
 
     @property
     def runs_on(self) -> str:
@@ -47,8 +49,14 @@ def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOpti
 
     Raises BundleError, BackendError.
     """
-    engine = backend.load(bundle.graph(name, options.precision), name, options)
-    variant = bundle.manifest.graphs[name].variants.get(options.precision)
+    manifest = bundle.manifest
+    data = bundle.graph(name, options.precision)
+    variant = manifest.graphs[name].variants.get(options.precision)
+    if variant is None:
+        options = replace(options, precision="fp32")
+    if name in (*manifest.entropy_graphs, *manifest.exact.values()):
+        options = replace(options, tf32=False)
+    engine = backend.load(data, name, options)
     return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latentsr import _kernels
+from latentsr.backends.values import Resident
 from latentsr.entropy import isa
 from latentsr.errors import BundleError
 from latentsr.stream import Padding, check_size, pad_to
@@ -59,8 +60,11 @@ def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray
     return planes
 
 
-def crop(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """Remove `scale` times the padding from (1, C, H', W'); a view, which holds all of `x`."""
+def crop(x: Any, run: Geometry, step: Mapping[str, Any]) -> Any:
+    """Remove `scale` times the padding from (1, C, H', W'); a view, which holds all of `x`.
+
+    What lies on a device is cut there.
+    """
     scale = step.get("scale", 1)
     top, left = run.padding.top * scale, run.padding.left * scale
     height, width = run.height * scale, run.width * scale
@@ -69,6 +73,8 @@ def crop(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
             f"route makes a picture of the wrong size: found {x.shape}, expected at least "
             f"{top + height}x{left + width}; check the route's scale"
         )
+    if isinstance(x, Resident):
+        return x.window(top, left, height, width)
     return x[:, :, top : top + height, left : left + width]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from latentsr.backends import BACKENDS
+from latentsr.backends.values import on_host
 from latentsr.codec import Codec, load
 from latentsr.errors import BackendError, CorruptStream, UsageError
 from latentsr.manifest import Route
@@ -140,7 +141,7 @@ def _latents(codec: Codec, route: str, run: Run) -> list[np.ndarray]:
 def _indexes(codec: Codec, run: Run) -> list[np.ndarray]:
     found = []
     for step in _steps(codec, "encode"):
-        scales = run.values.get(str(step.get("scales")))
+        scales = on_host(run.values.get(str(step.get("scales"))))
         if scales is not None:
             model = codec.machine.entropy[step["chunk"]]
             assert isinstance(model, EntropyModel)  # context models take features
@@ -175,6 +176,7 @@ def _parity(runs: dict[str, Run], parity: dict[str, float], prefix: str = "") ->
     for name, value in listed[0].values.items() if listed else ():
         if value.dtype != np.float32:
             continue
-        found = max(float(np.abs(run.values[name] - value).max()) for run in listed)
+        first = on_host(value)
+        found = max(float(np.abs(on_host(run.values[name]) - first).max()) for run in listed)
         key = prefix + name
         parity[key] = max(parity.get(key, 0.0), found)
