@@ -49,15 +49,25 @@ def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOpti
 
     Raises BundleError, BackendError.
     """
+    graph, own = graph_for(bundle, name, options)
+    engine = backend.load(graph, name, own)
+    variant = bundle.manifest.graphs[name].variants.get(options.precision)
+    return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
+
+
+def graph_for(bundle: Bundle, name: str, options: EngineOptions) -> tuple[bytes, EngineOptions]:
+    """A graph's bytes in the precision of the options or as it is, and the options for it alone.
+
+    These have the precision that the bytes really are in, and TF32 off for graphs that decide
+    scales.
+    """
     manifest = bundle.manifest
-    data = bundle.graph(name, options.precision)
-    variant = manifest.graphs[name].variants.get(options.precision)
-    if variant is None:
+    graph = bundle.graph(name, options.precision)
+    if options.precision not in manifest.graphs[name].variants:
         options = replace(options, precision="fp32")
     if name in (*manifest.entropy_graphs, *manifest.exact.values()):
         options = replace(options, tf32=False)
-    engine = backend.load(data, name, options)
-    return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
+    return graph, options
 
 
 def check_precision(bundle: Bundle, precision: str) -> None:

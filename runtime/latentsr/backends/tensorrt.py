@@ -10,21 +10,23 @@ needs a value.
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
 from latentsr.backends.device import Device, open_device, parse_index
 from latentsr.backends.device_memory import Lease, Pools
 from latentsr.backends.profiles import Shape
-from latentsr.backends.tensorrt_api import Dialect, library
-from latentsr.backends.tensorrt_build import BuildOptions
+from latentsr.backends.tensorrt_api import library
+from latentsr.backends.tensorrt_build import BuildOptions, Watch
 from latentsr.backends.tensorrt_plans import Maker, Plan
 from latentsr.backends.tensorrt_profile import LayerTimes
 from latentsr.backends.tensorrt_slot import Slot
 
+_log = logging.getLogger("latentsr")
 IDLE_SLOTS = 4
 """Free slots that an engine keeps, over all shapes; the longest unused one goes first."""
 
@@ -115,14 +117,20 @@ class TensorRtBackend(Backend):
         return TensorRtEngine(self.maker(graph, label, options, pools.device), pools, options)
 
     @staticmethod
-    def maker(graph: bytes, label: str, options: EngineOptions, device: Device) -> Maker:
+    def maker(
+        graph: bytes,
+        label: str,
+        options: EngineOptions,
+        device: Device,
+        say: Callable[[str], None] = _log.warning,
+        watch: Watch | None = None,
+    ) -> Maker:
         """What makes the graph's plans on a device. Raises BackendError without TensorRT."""
         from latentsr.plans.cache import Cache
 
-        speaks: Dialect = library()
-        fp16 = options.precision == "fp16"
-        build = BuildOptions(fp16=fp16, tf32=options.tf32)
-        return Maker(graph, label, build, device, speaks, options.cache or Cache())
+        build = BuildOptions(fp16=options.precision == "fp16", tf32=options.tf32)
+        cache = options.cache or Cache()
+        return Maker(graph, label, build, device, library(), cache, say, watch)
 
 
 @functools.cache

@@ -53,7 +53,7 @@ class Maker:
     device: Device
     speaks: Dialect
     cache: Cache
-    say: Callable[[str], None] = _log.warning
+    say: Callable[[str], None]
     watch: Watch | None = None
 
     @functools.cached_property
@@ -100,7 +100,12 @@ class Maker:
             return self._load(entry.data, profile)
         except BackendError as error:
             self.say(f"{name} is refused: {error}; building it again")
-            return self._load(self.cache.store(name, facts, *self._build(profile)).data, profile)
+            return self.rebuild(profile)
+
+    def rebuild(self, profile: Profile) -> Plan:
+        """Build the plan of a profile, whatever the cache has."""
+        name, facts = self.name(profile), self.facts(profile)
+        return self._load(self.cache.store(name, facts, *self._build(profile)).data, profile)
 
     def _ranges(self, shapes: Mapping[str, Shape]) -> list[Profile]:
         """Profiles of plans in the cache that cover the shapes, narrowest first."""

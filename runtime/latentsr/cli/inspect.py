@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 def inspect(
     path: Annotated[str, typer.Argument(help="Bundle folder, demo, or a stream file.")],
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The TensorRT plans built for this bundle.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print a bundle's codec, graphs, parity and routes, or the header of a stream or JPEG file."""
     from latentsr.bundle import Bundle
+    from latentsr.cli.plan_table import print_plans
     from latentsr.files import read_stream
 
     if Path(path).is_file() and Path(path).name != "manifest.json":
@@ -30,6 +34,9 @@ def inspect(
         return
     folder = Path(path).parent if Path(path).name == "manifest.json" else path
     bundle = Bundle(folder)
+    if engine:
+        print_plans(bundle, as_json)
+        return
     for name in bundle.manifest.files:
         bundle.read(name)
     if as_json:
