@@ -9,10 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latentsr.errors import BackendError
+
+if TYPE_CHECKING:
+    from latentsr.plans.cache import Cache
 
 Shape = tuple[int, ...]
 
@@ -22,13 +26,17 @@ class EngineOptions:
     """How to run engines: device name, and threads (None leaves the choice to the library).
 
     profile: measure every node, which makes the engine slower. precision: which variant of a
-    graph to take where the bundle has one; on CPUs ``fp16`` is slower.
+    graph to take where the bundle has one; on CPUs ``fp16`` is slower. fixed: compile
+    for inputs of these shapes alone, where the library gains by it. cache: keep what was compiled,
+    where compiling takes time.
     """
 
     device: str = "cpu"
     threads: int | None = None
     profile: bool = False
     precision: str = "fp32"
+    fixed: Mapping[str, Shape] | None = None
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True)
