@@ -237,12 +237,12 @@ def load(
 
     bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
     `latentsr.backends.BACKENDS`. threads: for the engines, None leaves it to the library.
-    profile: let the engines measure their nodes, for `latentsr.report.profile`. precision: ``fp32``
-    or ``fp16``, for bundles that were exported with it.
+    profile: let the engines measure their nodes, for `latentsr.report.profile`. precision:
+    ``fp32``, ``fp16`` for bundles exported with it, ``int8`` where `latentsr build` made it.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
     opened = Bundle(bundle)
-    check_precision(opened, precision)
+    check_precision(opened, precision, backend)
     return Codec(opened, backend, EngineOptions(device, threads, profile, precision))

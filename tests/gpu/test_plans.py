@@ -83,7 +83,7 @@ def test_range_of_a_graph() -> None:
 
 
 def test_plans_are_built_ahead(trt: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "open_device", lambda: device)
+    monkeypatch.setattr(plans, "open_device", lambda index: device)
     said: list[str] = []
     options = EngineOptions(device="cuda")
     sizes = parse_sizes("75x101,32x32:64x64:128x128")
@@ -121,7 +121,7 @@ def test_inspect_shows_plans(trt: Any, device: Any, monkeypatch: pytest.MonkeyPa
     app, runner = typer.Typer(), CliRunner()
     app.command()(inspect)
     assert "no TensorRT plans for demo yet" in runner.invoke(app, ["demo", "--engine"]).output
-    monkeypatch.setattr(plans, "open_device", lambda: device)
+    monkeypatch.setattr(plans, "open_device", lambda index: device)
     build_plans(Bundle("demo"), parse_sizes("64x64"), EngineOptions(device="cuda"), print, ("lr",))
     output = runner.invoke(app, ["demo", "--engine"]).output
     assert "synthesis" in output and trt.__version__ in output and "Convolution" in output
@@ -134,3 +134,24 @@ def test_inspect_shows_plans(trt: Any, device: Any, monkeypatch: pytest.MonkeyPa
     for path in place.glob("tensorrt-*.json"):
         path.write_text("[" * 100000)
     assert list_plans(Bundle(DEMO)) == []
+
+
+def test_command_builds_plans(trt: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    from latentsr.cli.build import build
+
+    app, runner = typer.Typer(), CliRunner()
+    app.command()(build)
+    monkeypatch.setattr(plans, "open_device", lambda index: device)
+    given = ["demo", "--backend", "tensorrt", "--route", "lr", "--shapes", "64x64"]
+    done = runner.invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert "synthesis" in done.output and "1x96x4x4" in done.output
+    assert done.output.strip().splitlines()[-1].endswith(" bytes")
+    assert len(trt.built) == 4
+    facts = json.loads(runner.invoke(app, [*given, "--json"]).stdout)
+    assert facts["rows"][0]["graph"] == "analysis"
+    assert len(trt.built) == 4
+    assert "need to know the shapes" in str(runner.invoke(app, given[:3]).exception)
+    assert "no graphs in fp16" in str(runner.invoke(app, [*given, "--fp16"]).exception)

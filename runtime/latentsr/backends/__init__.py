@@ -9,6 +9,7 @@ from latentsr.backends.base import Backend
 from latentsr.errors import UsageError
 
 BACKENDS = {
+    "cpu": "latentsr.backends.cpu:CpuBackend",
     "ort": "latentsr.backends.ort:OrtBackend",
     "openvino": "latentsr.backends.openvino:OpenVinoBackend",
     "tensorrt": "latentsr.backends.tensorrt:TensorRtBackend",

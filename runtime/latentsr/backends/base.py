@@ -26,15 +26,17 @@ class EngineOptions:
     """How to run engines: device name, and threads (None leaves the choice to the library).
 
     profile: measure every node, which makes the engine slower. precision: which variant of a
-    graph to take where the bundle has one; on CPUs ``fp16`` is slower. cache: keep what was
-    compiled, where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never
-    in graphs that decide scales. graphs: capture a CUDA graph for each shape.
+    graph to take where the bundle has one; on CPUs ``fp16`` is slower. fixed: compile
+    for inputs of these shapes alone, where the library gains by it. cache: keep what was compiled,
+    where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never in graphs
+    that decide scales. graphs: capture a CUDA graph for each shape.
     """
 
     device: str = "cpu"
     threads: int | None = None
     profile: bool = False
     precision: str = "fp32"
+    fixed: Mapping[str, Shape] | None = None
     cache: Cache | None = None
     tf32: bool = False
     graphs: bool = True

@@ -12,6 +12,7 @@ from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import PRECISIONS
+from latentsr.plans.plan import INT8, require_int8
 
 
 class HalfPorts(Engine):
@@ -63,21 +64,27 @@ def graph_for(bundle: Bundle, name: str, options: EngineOptions) -> tuple[bytes,
     """
     manifest = bundle.manifest
     graph = bundle.graph(name, options.precision)
-    if options.precision not in manifest.graphs[name].variants:
+    if options.precision == "fp16" and "fp16" not in manifest.graphs[name].variants:
         options = replace(options, precision="fp32")
     if name in (*manifest.entropy_graphs, *manifest.exact.values()):
         options = replace(options, tf32=False)
     return graph, options
 
 
-def check_precision(bundle: Bundle, precision: str) -> None:
-    """Raise UsageError for precisions that are unknown, or in which the bundle has no graph."""
-    if precision not in PRECISIONS:
+def check_precision(bundle: Bundle, precision: str, backend: str = "ort") -> None:
+    """Raise UsageError for precisions that are unknown, or in which no graph can run here.
+
+    INT8 is of plans (`latentsr.plans`), not of the bundle.
+    """
+    known = (*PRECISIONS, INT8)
+    if precision not in known:
         raise UsageError(
-            f"no such precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}"
+            f"no such precision: found {precision!r}, expected one of {', '.join(known)}"
         )
     graphs = bundle.manifest.graphs.values()
-    if precision != "fp32" and not any(precision in graph.variants for graph in graphs):
+    if precision == INT8:
+        require_int8(bundle, backend)
+    elif precision != "fp32" and not any(precision in graph.variants for graph in graphs):
         raise UsageError(
             f"bundle {bundle.manifest.name} has no graphs in {precision}: found fp32 only, "
             f"expected some; export it with --{precision}, or choose fp32"

@@ -16,6 +16,7 @@ from latentsr.errors import UsageError
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]
+Range = tuple[Size, Size, Size]
 MAX_SIDE = 65535
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
@@ -77,7 +78,7 @@ def bucket(shapes: Mapping[str, Shape]) -> Profile:
     return Profile(least, dict(most), most)
 
 
-def parse_sizes(text: str) -> list[tuple[Size, Size, Size]]:
+def parse_sizes(text: str) -> list[Range]:
     """Picture sizes of ``--shapes``: ``1920x1080,640x480:1920x1080:3840x2160`` (width x height).
 
     Each is one size, or smallest:usual:greatest. Returns (height, width) three times for each.

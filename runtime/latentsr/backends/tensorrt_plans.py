@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentsr.backends.device import Device
@@ -106,6 +107,13 @@ class Maker:
         """Build the plan of a profile, whatever the cache has."""
         name, facts = self.name(profile), self.facts(profile)
         return self._load(self.cache.store(name, facts, *self._build(profile)).data, profile)
+
+    def notes(self, profile: Profile) -> tuple[Mapping[str, Any], Path]:
+        """Notes of a plan that is in the cache, and its file. Raises BackendError without one."""
+        entry, reason = self.cache.find(self.name(profile), self.facts(profile))
+        if entry is None:
+            raise BackendError(f"plan of graph {self.label} is not kept: found {reason}")
+        return entry.notes, entry.path
 
     def _ranges(self, shapes: Mapping[str, Shape]) -> list[Profile]:
         """Profiles of plans in the cache that cover the shapes, narrowest first."""

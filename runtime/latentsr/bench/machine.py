@@ -16,7 +16,7 @@ _ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512_vbmi2", "avx512_vnni", "avx512_b
 
 def describe_machine(packages: Iterable[str] = PACKAGES) -> dict[str, object]:
     """Processor, cores, memory, system, and versions of packages (None where not installed)."""
-    info = _cpuinfo()
+    info = cpuinfo()
     versions: dict[str, str | None] = {}
     for name in packages:
         try:
@@ -32,7 +32,7 @@ def describe_machine(packages: Iterable[str] = PACKAGES) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _cpuinfo() -> dict[str, str]:
+def cpuinfo() -> dict[str, str]:
     """The first processor's lines of /proc/cpuinfo; nothing on other systems."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
@@ -71,7 +71,7 @@ def sense_load() -> Load:
         busy = (sum(ticks[:3]) + sum(ticks[5:7])) / second
     if hasattr(os, "getloadavg"):
         average = os.getloadavg()[0]
-    if "cpu MHz" in (info := _cpuinfo()):
+    if "cpu MHz" in (info := cpuinfo()):
         mhz = float(info["cpu MHz"])
     return Load(time.perf_counter(), busy, stolen, average, mhz)
 

@@ -14,6 +14,7 @@ class Precision(StrEnum):
 
     fp32 = "fp32"
     fp16 = "fp16"
+    int8 = "int8"
 
 
 class FileFormat(StrEnum):
@@ -36,5 +37,6 @@ FormatOption = Annotated[
     FileFormat, typer.Option("--format", help="Ours, or that of CompressAI's examples/codec.py.")
 ]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="fp16 for bundles exported with it; on CPUs fp32 is faster.")
+    Precision,
+    typer.Option(help="fp16 for bundles exported with it; int8 where `latentsr build` made it."),
 ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from latentsr.backends.base import EngineOptions
-from latentsr.backends.device import Device, open_device
-from latentsr.backends.precision import graph_for
-from latentsr.backends.profiles import Profile, Size, exact
+from latentsr.backends.device import Device, open_device, parse_index
+from latentsr.backends.precision import check_precision, graph_for
+from latentsr.backends.profiles import Profile, Range, exact
 from latentsr.backends.tensorrt import TensorRtBackend
 from latentsr.backends.tensorrt_api import library
 from latentsr.bundle import Bundle
+from latentsr.errors import UsageError
+from latentsr.plans.builders import Builder, Report, Wanted
 from latentsr.plans.shapes import Ports, learn_ports
 
 Say = Callable[[str], None]
@@ -20,9 +23,29 @@ SECONDS = 10.0
 """Between two lines on how a build goes on."""
 
 
+class TensorRtBuilder(Builder):
+    """Plans for the backend ``tensorrt``."""
+
+    precisions = ("fp32", "fp16")
+
+    def build(self, bundle: Bundle, wanted: Wanted, say: Say) -> Report:
+        """Build the plans of all graphs for all sizes and ranges that are wanted."""
+        ranges = [*(((h, w),) * 3 for w, h in wanted.sizes), *wanted.ranges]
+        if not ranges:
+            raise UsageError(
+                "plans need to know the shapes: found none, expected sizes of coded pictures; "
+                "pass --shapes 480x270, or --shapes SMALLEST:USUAL:GREATEST"
+            )
+        check_precision(bundle, wanted.precision, "tensorrt")
+        options = EngineOptions(device=wanted.device, precision=wanted.precision)
+        rows = build_plans(bundle, ranges, options, say, tuple(wanted.routes), wanted.force)
+        places = [Path(row.pop("path")) for row in rows]
+        return Report("tensorrt", wanted.precision, rows, places=places)
+
+
 def build_plans(
     bundle: Bundle,
-    ranges: Sequence[tuple[Size, Size, Size]],
+    ranges: Sequence[Range],
     options: EngineOptions,
     say: Say,
     routes: tuple[str, ...] = (),
@@ -36,7 +59,7 @@ def build_plans(
     UsageError.
     """
     library()
-    device = open_device()
+    device = open_device(parse_index(options.device, "tensorrt"))
     ports = learn_ports(bundle, routes)
     rows = []
     todo = [(name, sizes) for sizes in ranges for name in ports.graphs]
@@ -47,7 +70,7 @@ def build_plans(
     return rows
 
 
-def profile_of(ports: Ports, graph: str, sizes: tuple[Size, Size, Size]) -> Profile:
+def profile_of(ports: Ports, graph: str, sizes: Range) -> Profile:
     """The profile of a graph for coded pictures in a range of sizes."""
     least, usual, most = (ports.shapes(graph, size) for size in sizes)
     return exact(usual) if least == usual == most else Profile(least, usual, most)
@@ -88,15 +111,14 @@ def _build(
     else:
         maker.fetch(profile)
     seconds = time.perf_counter() - begin
-    entry, _ = maker.cache.find(maker.name(profile), maker.facts(profile))
-    notes = {} if entry is None else entry.notes
+    notes, path = maker.notes(profile)
     return {
         "graph": name,
         "precision": own.precision,
         "profile": str(profile),
         "seconds": round(seconds, 2),
-        "built": str(notes.get("seconds", "")),
+        "build_seconds": notes.get("seconds"),
         "layers": notes.get("layers"),
-        "bytes": None if entry is None else len(entry.data),
-        "path": None if entry is None else str(entry.path),
+        "bytes": path.stat().st_size,
+        "path": str(path),
     }

@@ -17,12 +17,14 @@ import numpy as np
 
 from latentsr.backends import BACKENDS
 from latentsr.backends.values import on_host
+from latentsr.bundle import Bundle
 from latentsr.codec import Codec, load
 from latentsr.errors import BackendError, CorruptStream, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.pipeline.routes import Run
+from latentsr.plans.plan import planned
 
 THREADS = (1, 2)
 CORNER = 128  # pixels a side: pixel SR networks take their time
@@ -71,6 +73,8 @@ def available(bundle: str) -> dict[str, Codec]:
     """A codec for each backend that can be loaded here and each thread count."""
     found = {}
     for backend in BACKENDS:
+        if backend == "cpu" and not planned(Bundle(bundle), "fp32"):
+            continue  # it would be ONNX Runtime once more
         for threads in THREADS:
             codec = load(bundle, backend=backend, threads=threads)
             try:

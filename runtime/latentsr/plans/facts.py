@@ -1,0 +1,46 @@
+"""What a plan depends on besides the graph: processor, cores, and versions of the libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+from importlib.metadata import PackageNotFoundError, version
+
+from latentsr.bench.machine import cpuinfo
+
+# Backends that plans choose from, and the distributions that bring their library.
+LIBRARIES = {"ort": ("onnxruntime", "onnxruntime-gpu"), "openvino": ("openvino",)}
+
+
+@functools.cache
+def processor() -> dict[str, object]:
+    """Processor model, a hash of its features, and how many cores this process may use."""
+    info = cpuinfo()
+    flags = " ".join(sorted((info.get("flags") or info.get("Features") or "").split()))
+    model = info.get("model name") or info.get("CPU part") or "unknown"
+    return {"processor": model, "features": hashlib.sha256(flags.encode()).hexdigest()[:12],
+            "cores": cores()}  # fmt: skip
+
+
+def cores() -> int:
+    """Cores that this process may run on: fewer than the machine has in many containers."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def library_version(name: str) -> str | None:
+    """Version of an engine library by its backend's name; None where it is not installed."""
+    for distribution in LIBRARIES[name]:
+        with contextlib.suppress(PackageNotFoundError):
+            return version(distribution)
+    return None
+
+
+def libraries() -> dict[str, str]:
+    """The engine libraries that are installed here, with their versions."""
+    found = {name: library_version(name) for name in LIBRARIES}
+    return {name: known for name, known in found.items() if known is not None}
