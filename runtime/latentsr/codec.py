@@ -12,7 +12,7 @@ import numpy as np
 
 from latentsr import jpeg
 from latentsr import stream as container
-from latentsr.backends import get_backend
+from latentsr.backends import get_backend, split_device
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import check_precision, load_engine
 from latentsr.bundle import Bundle
@@ -236,13 +236,16 @@ def load(
     """Open a bundle for use.
 
     bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
-    `latentsr.backends.BACKENDS`. threads: for the engines, None leaves it to the library.
-    profile: let the engines measure their nodes, for `latentsr.report.profile`. precision:
-    ``fp32``, ``fp16`` for bundles exported with it, ``int8`` where `latentsr build` made it.
+    `latentsr.backends.BACKENDS`, perhaps with a device: ``ort:cuda``. device: ``cpu``, ``cuda`` or
+    ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
+    None leaves it to the library. profile: let the engines measure their nodes, for
+    `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
+    where `latentsr build` made it.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
     opened = Bundle(bundle)
+    backend, device = split_device(backend, device)
     check_precision(opened, precision, backend)
     return Codec(opened, backend, EngineOptions(device, threads, profile, precision))

@@ -29,7 +29,7 @@ class EngineOptions:
     graph to take where the bundle has one; on CPUs ``fp16`` is slower. fixed: compile
     for inputs of these shapes alone, where the library gains by it. cache: keep what was compiled,
     where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never in graphs
-    that decide scales. graphs: capture a CUDA graph for each shape.
+    that decide scales. graphs: capture a CUDA graph for each shape, None where it has no drawback.
     """
 
     device: str = "cpu"
@@ -39,7 +39,7 @@ class EngineOptions:
     fixed: Mapping[str, Shape] | None = None
     cache: Cache | None = None
     tf32: bool = False
-    graphs: bool = True
+    graphs: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class TensorRtEngine(Engine):
         self._lock = threading.Lock()
         self._times = LayerTimes(maker.label) if options.profile else None
         # A captured graph reports no layers, so a profile wants launches one by one.
-        self._graphs = options.graphs and not options.profile
+        self._graphs = options.graphs is not False and not options.profile
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Put one run into the calling thread's stream; outputs are device arrays.

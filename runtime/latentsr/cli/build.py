@@ -52,9 +52,10 @@ def build(
     from latentsr.plans.builders import Wanted, check_wanted, get_builder
 
     files = expand(picture or [DEMO.parent / "coffee.png"], PICTURES)
+    pictures = [to_rgb8(path) for path in files]
     precision = "int8" if int8 else "fp16" if fp16 else "fp32"
     wanted = Wanted(
-        precision, [_size(text) for text in size or ()], route or (), [to_rgb8(path) for path in files],
+        precision, [_size(text) for text in size or ()], route or (), pictures,
         gate, seconds, force, parse_sizes(shapes) if shapes else (), device,
     )  # fmt: skip
     builder = get_builder(backend)

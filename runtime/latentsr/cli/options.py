@@ -31,7 +31,7 @@ OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Output file, or folder for several inputs.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
-BackendOption = Annotated[str, typer.Option(help="Engine backend.")]
+BackendOption = Annotated[str, typer.Option(help="Engine backend, with a device: ort:cuda.")]
 ThreadsOption = Annotated[int | None, typer.Option(help="Engine threads; default: the library's.")]
 FormatOption = Annotated[
     FileFormat, typer.Option("--format", help="Ours, or that of CompressAI's examples/codec.py.")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends import BACKENDS
+from latentsr.backends import BACKENDS, ON_GPU, split_device
 from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec, load
@@ -70,21 +70,29 @@ class Verification:
 
 
 def available(bundle: str) -> dict[str, Codec]:
-    """A codec for each backend that can be loaded here and each thread count."""
-    found = {}
-    for backend in BACKENDS:
+    """A codec for each backend that can be loaded here, thread count, and kind of device."""
+    found: dict[str, Codec] = {}
+    for backend in (name for name in BACKENDS if split_device(name)[1] == "cpu"):
         if backend == "cpu" and not planned(Bundle(bundle), "fp32"):
             continue  # it would be ONNX Runtime once more
         for threads in THREADS:
-            codec = load(bundle, backend=backend, threads=threads)
-            try:
-                codec.engine(next(iter(codec.bundle.manifest.graphs)))
-            except BackendError:
+            if not _add(found, f"{backend}-{threads}", load(bundle, backend, "cpu", threads)):
                 break
-            found[f"{backend}-{threads}"] = codec
+    for backend in ON_GPU:
+        _add(found, f"{backend}-cuda", load(bundle, backend, "cuda"))
     if not found:
         raise UsageError("no engine library is installed; run: pip install 'latentsr[cpu]'")
     return found
+
+
+def _add(found: dict[str, Codec], name: str, codec: Codec) -> bool:
+    """Add a codec whose engines can be loaded here."""
+    try:
+        codec.engine(next(iter(codec.bundle.manifest.graphs)))
+    except BackendError:
+        return False
+    found[name] = codec
+    return True
 
 
 def verify(
