@@ -84,6 +84,7 @@ def _print_bundle(bundle: Bundle) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from latentsr.cli.plan_table import plan_tables
     from latentsr.cli.precision_table import precision_tables
 
     manifest = bundle.manifest
@@ -118,5 +119,5 @@ def _print_bundle(bundle: Bundle) -> None:
     for name, route in manifest.routes.items():
         steps = " → ".join(str(s.get("graph") or s.get("op")) for s in route.steps)
         routes.add_row(name, route.kind, f"x{route.scale}", steps)
-    for table in (graphs, *precision_tables(bundle), parity, routes):
+    for table in (graphs, *precision_tables(bundle), *plan_tables(bundle), parity, routes):
         console.print(table)

@@ -127,6 +127,19 @@ def read_plan(entry: Entry) -> Plan:
     return Plan(found, tuple((int(width), int(height)) for width, height in sizes))
 
 
+def row(name: str, choice: Choice) -> dict[str, Any]:
+    """One line of the report: graph, shapes, milliseconds, ratio, share of the sgemm rate."""
+    figures = choice.figures
+    return {
+        "graph": name, "precision": choice.precision, "for": choice.shapes and dict(choice.shapes),
+        "measured_on": figures.get("shapes"), "gmacs": figures.get("gmacs"),
+        "before_ms": figures.get("before_ms"), "after_ms": figures.get("after_ms"),
+        "ratio": figures.get("ratio"), "sgemm_before": figures.get("sgemm_before"),
+        "sgemm_after": figures.get("sgemm_after"), "chosen": choice.describe(),
+        "kept_fp32": figures.get("kept_fp32", []),
+    }  # fmt: skip
+
+
 def planned(bundle: Bundle, precision: str, cache: Cache | None = None) -> dict[str, Plan]:
     """Usable plans of a bundle's graphs in this precision, by graph name."""
     known = Cache() if cache is None else cache
