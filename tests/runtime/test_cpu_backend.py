@@ -13,7 +13,7 @@ import pytest
 import latentsr
 from latentsr.backends.cpu import form_facts, form_name
 from latentsr.bundle import Bundle
-from latentsr.errors import UsageError
+from latentsr.errors import ImageError, UsageError
 from latentsr.plans import facts
 from latentsr.plans.cache import FOLDER_VARIABLE, Cache
 from latentsr.plans.plan import Choice, Plan, digest, find_plan, plan_facts, plan_name, planned
@@ -186,3 +186,16 @@ def test_verify_sees_plans(cache: Cache, picture: np.ndarray) -> None:
     assert {"cpu-1", "cpu-2"} <= set(codecs)
     result = verify({name: codecs[name] for name in ("ort-1", "cpu-2")}, [picture]).as_dict()
     assert result["differing_indexes"] == result["differing_symbols"] == result["desyncs"] == 0
+
+
+def test_warmup_loads_engines_for_a_size(cache: Cache, picture: np.ndarray) -> None:
+    put(cache, "synthesis", Choice("ort"), Choice("ort", threads=1, shapes=SHAPES))
+    with latentsr.load("demo", backend="cpu") as codec:
+        codec.warmup("lr")
+        assert len(codec.engine("synthesis")._engines) == 1  # type: ignore[attr-defined]
+        codec.warmup("lr", (75, 101))
+        assert len(codec.engine("synthesis")._engines) == 2  # type: ignore[attr-defined]
+        codec.decode(codec.encode(picture))
+        assert not any(stage.kind == "start" for stage in codec.timeline.stages)
+        with pytest.raises(ImageError, match="size cannot be coded"):
+            codec.warmup("lr", (0, 5))

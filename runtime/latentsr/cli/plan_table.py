@@ -15,7 +15,8 @@ TITLE = "engines: median ms, and MACs/s as a share of sgemm's"
 
 def plan_tables(bundle: Bundle) -> list[Table]:
     """The plans that this machine has for a bundle, a table a precision; none where it has none."""
-    from latentsr.plans.plan import INT8, planned, row
+    from latentsr.backends.base import INT8
+    from latentsr.plans.plan import planned, row
 
     found = []
     for precision in ("fp32", INT8):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from latentsr.backends.base import Engine, EngineOptions
+from latentsr.backends.base import INT8, Engine, EngineOptions
 from latentsr.backends.cpu import form_facts, form_name, load_choice
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
@@ -21,7 +21,6 @@ from latentsr.plans.cache import Cache, Entry
 from latentsr.plans.candidates import Candidate, baseline_library, load
 from latentsr.plans.forms import Form, Sample, Writer, writers
 from latentsr.plans.plan import (
-    INT8,
     Choice,
     Plan,
     digest,

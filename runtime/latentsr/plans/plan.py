@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.base import Shape
+from latentsr.backends.base import INT8, Shape
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.plans.cache import Cache, Entry
@@ -29,7 +29,6 @@ from latentsr.plans.facts import LIBRARIES, libraries, processor
 
 FORMAT = 1
 AS_SHIPPED = "as shipped"
-INT8 = "int8"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_CHOICES = 64
 
