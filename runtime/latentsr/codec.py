@@ -80,10 +80,17 @@ class Codec:
             graphs = [step["graph"] for step in steps if step["op"] == "graph"][-1:]
         return self.engine(graphs[0]).runs_on if graphs else "no engine"
 
-    def warmup(self, route: str = "lr") -> None:
-        """Load all engines of a decode route, so that the first picture does not wait."""
+    def warmup(self, route: str = "lr", size: tuple[int, int] | None = None) -> None:
+        """Load all engines of a decode route, so that the first picture does not wait.
+
+        size: width and height of coded pictures to come; a grey one is coded and decoded, so that
+        kernels are chosen and memory is allocated. Raises BackendError, UsageError.
+        """
         for name in self._missing_engines(self.bundle.route(route, "decode"), exact=True):
             self.engine(name)
+        if size is not None:
+            container.check_size(*size)
+            self.decode(self.encode(np.full((size[1], size[0], 3), 128, np.uint8)), route)
 
     def encode(
         self, image: Any, route: str = "encode", exact: bool = True, centred: bool = False

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latentsr.plans.cache import Cache
 
 Shape = tuple[int, ...]
+INT8 = "int8"  # a precision of engines; no bundle holds graphs in it
 
 
 @dataclass(frozen=True)

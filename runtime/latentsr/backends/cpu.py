@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.base import INT8, Backend, Engine, EngineOptions, NodeTime
 from latentsr.plans.cache import Cache
-from latentsr.plans.plan import AS_SHIPPED, INT8, Choice, Plan, digest, find_plan
+from latentsr.plans.plan import AS_SHIPPED, Choice, Plan, digest, find_plan
 
 _log = logging.getLogger("latentsr")
 

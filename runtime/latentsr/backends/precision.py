@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.base import INT8, Backend, Engine, EngineOptions, NodeTime
 from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import PRECISIONS
-from latentsr.plans.plan import INT8, require_int8
 
 
 class HalfPorts(Engine):
@@ -83,6 +82,8 @@ def check_precision(bundle: Bundle, precision: str, backend: str = "ort") -> Non
         )
     graphs = bundle.manifest.graphs.values()
     if precision == INT8:
+        from latentsr.plans.plan import require_int8
+
         require_int8(bundle, backend)
     elif precision != "fp32" and not any(precision in graph.variants for graph in graphs):
         raise UsageError(

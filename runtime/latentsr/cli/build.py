@@ -85,8 +85,11 @@ def _size(text: str) -> tuple[int, int]:
 def _print(report: Report) -> None:
     from rich.console import Console
 
+    from latentsr.cli.engine_table import built_table
+    from latentsr.cli.plan_table import engines_table
+
     console = Console(width=120, highlight=False)
-    table = engines_table if report.backend == "cpu" else plans_table
+    table = engines_table if report.backend == "cpu" else built_table
     console.print(table(report.rows))
     if report.quality:
         console.print(_quality(report.quality))
@@ -94,54 +97,15 @@ def _print(report: Report) -> None:
         console.print(note)
 
 
-def engines_table(rows: list[dict[str, Any]]) -> Any:
-    """Each graph: what it took before and takes now, and its share of the sgemm rate."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, title="engines: median ms, and MACs/s as a share of sgemm's")
-    for column in ("graph", "measured on", "before", "after", "times faster", "sgemm before",
-                   "after", "chosen"):  # fmt: skip
-        words = column in ("graph", "measured on", "chosen")
-        table.add_column(column, justify="left" if words else "right", overflow="fold")
-    for row in rows:
-        shapes = row["measured_on"] or {}
-        on = ", ".join("x".join(map(str, shape)) for shape in shapes.values())
-        table.add_row(
-            row["graph"], on + (" only" if row["for"] else ""), _number(row["before_ms"], ".2f"),
-            _number(row["after_ms"], ".2f"), _number(row["ratio"], ".2f"),
-            _number(row["sgemm_before"], ".0%"), _number(row["sgemm_after"], ".0%"),
-            row["chosen"] + _kept(row["kept_fp32"]),
-        )  # fmt: skip
-    return table
-
-
-def plans_table(rows: list[dict[str, Any]]) -> Any:
-    """Each TensorRT plan: what it is for, and what building it took."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(*(name.replace("_", " ") for name in rows[0]), box=box.SIMPLE)
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    return table
-
-
-def _kept(layers: object) -> str:
-    return f"; {len(layers)} layers in FP32" if isinstance(layers, list) and layers else ""
-
-
-def _number(value: object, form: str) -> str:
-    return format(value, form) if isinstance(value, (int, float)) else ""
-
-
 def _quality(lines: list[dict[str, Any]]) -> Any:
     from rich import box
     from rich.table import Table
+
+    from latentsr.cli.plan_table import number
 
     table = Table("route", "PSNR FP32", "PSNR INT8", "loss dB", "INT8 to FP32 dB", box=box.SIMPLE,
                   title=f"quality of INT8 on {lines[0]['pictures']} pictures")  # fmt: skip
     for line in lines:
         cells = (line[key] for key in ("psnr_fp32", "psnr_int8", "loss_db", "against_fp32_db"))
-        table.add_row(line["route"], *(_number(cell, ".3f") for cell in cells))
+        table.add_row(line["route"], *(number(cell, ".3f") for cell in cells))
     return table

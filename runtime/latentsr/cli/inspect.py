@@ -25,7 +25,6 @@ def inspect(
 ) -> None:
     """Print a bundle's codec, graphs, parity and routes, or the header of a stream or JPEG file."""
     from latentsr.bundle import Bundle
-    from latentsr.cli.plan_table import print_plans
     from latentsr.files import read_stream
 
     if Path(path).is_file() and Path(path).name != "manifest.json":
@@ -35,6 +34,8 @@ def inspect(
     folder = Path(path).parent if Path(path).name == "manifest.json" else path
     bundle = Bundle(folder)
     if engine:
+        from latentsr.cli.engine_table import print_plans
+
         print_plans(bundle, as_json)
         return
     for name in bundle.manifest.files:
@@ -91,6 +92,7 @@ def _print_bundle(bundle: Bundle) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from latentsr.cli.plan_table import plan_tables
     from latentsr.cli.precision_table import precision_tables
 
     manifest = bundle.manifest
@@ -125,5 +127,5 @@ def _print_bundle(bundle: Bundle) -> None:
     for name, route in manifest.routes.items():
         steps = " → ".join(str(s.get("graph") or s.get("op")) for s in route.steps)
         routes.add_row(name, route.kind, f"x{route.scale}", steps)
-    for table in (graphs, *precision_tables(bundle), parity, routes):
+    for table in (graphs, *precision_tables(bundle), *plan_tables(bundle), parity, routes):
         console.print(table)

@@ -1,51 +1,58 @@
-"""Tables of `latentsr inspect --engine`: plans in the cache, and the layers of each."""
+"""Tables of plans: what `latentsr build` chose and won, and what `latentsr inspect` finds."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 if TYPE_CHECKING:
-    from latentsr.bundle import Bundle
-
-
-def print_plans(bundle: Bundle, as_json: bool) -> None:
-    """Print the TensorRT plans that were built for a bundle."""
-    from latentsr.plans.listing import list_plans
-
-    plans = list_plans(bundle)
-    if as_json:
-        typer.echo(json.dumps(plans, indent=1))
-    elif not plans:
-        typer.echo(
-            f"no TensorRT plans for {bundle.manifest.name} yet; they are built on first use, or by "
-            "latentsr build BUNDLE --backend tensorrt --shapes WIDTHxHEIGHT"
-        )
-    else:
-        _print(plans)
-
-
-def _print(plans: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=120, highlight=False)
-    columns = ("graph", "precision", "inputs", "TensorRT", "GPU", "MiB", "built in s", "layers")
-    table = Table(*columns, box=box.SIMPLE, title="TensorRT plans")
-    for plan in plans:
-        size = f"{plan['bytes'] / 2**20:.1f}" if isinstance(plan["bytes"], int) else ""
-        cells = (plan["precision"], plan["profile"], plan["tensorrt"], plan["gpu"], size,
-                 plan["seconds"], len(plan["layers"]))  # fmt: skip
-        table.add_row(plan["graph"], *(str(cell) for cell in cells))
-    console.print(table)
-    for plan in plans:
-        title = f"{plan['graph']}, {plan['precision']}, {plan['profile']}"
-        layers = Table("layer", "type", "tactic", box=box.SIMPLE, title=title)
-        for layer in plan["layers"]:
-            named = layer if isinstance(layer, dict) else {}
-            layers.add_row(*(str(named.get(key, ""))
-                             for key in ("Name", "LayerType", "TacticName")))  # fmt: skip
-        console.print(layers)
+    from latentsr.bundle import Bundle
+
+TITLE = "engines: median ms, and MACs/s as a share of sgemm's"
+
+
+def plan_tables(bundle: Bundle) -> list[Table]:
+    """The plans that this machine has for a bundle, a table a precision; none where it has none."""
+    from latentsr.backends.base import INT8
+    from latentsr.plans.plan import planned, row
+
+    found = []
+    for precision in ("fp32", INT8):
+        plans = planned(bundle, precision).items()
+        rows = [row(name, choice) for name, plan in plans for choice in plan.choices]
+        if rows:
+            found.append(engines_table(rows, f"plans of this machine, {precision}: {TITLE}"))
+    return found
+
+
+def engines_table(rows: Sequence[Mapping[str, Any]], title: str = TITLE) -> Table:
+    """Each graph: what it took before and takes now, and its share of the sgemm rate."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, title=title)
+    for column in ("graph", "measured on", "before", "after", "times faster", "sgemm before",
+                   "after", "chosen"):  # fmt: skip
+        words = column in ("graph", "measured on", "chosen")
+        table.add_column(column, justify="left" if words else "right", overflow="fold")
+    for row in rows:
+        shapes = row["measured_on"] or {}
+        on = ", ".join("x".join(map(str, shape)) for shape in shapes.values())
+        table.add_row(
+            row["graph"], on + (" only" if row["for"] else ""), number(row["before_ms"], ".2f"),
+            number(row["after_ms"], ".2f"), number(row["ratio"], ".2f"),
+            number(row["sgemm_before"], ".0%"), number(row["sgemm_after"], ".0%"),
+            row["chosen"] + _kept(row["kept_fp32"]),
+        )  # fmt: skip
+    return table
+
+
+def _kept(layers: object) -> str:
+    return f"; {len(layers)} layers in FP32" if isinstance(layers, list) and layers else ""
+
+
+def number(value: object, form: str) -> str:
+    """A number in this format, nothing for what is none."""
+    return format(value, form) if isinstance(value, (int, float)) else ""

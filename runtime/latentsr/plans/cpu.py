@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from latentsr.backends.base import Engine, EngineOptions
+from latentsr.backends.base import INT8, Engine, EngineOptions
 from latentsr.backends.cpu import form_facts, form_name, load_choice
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
@@ -21,13 +21,13 @@ from latentsr.plans.cache import Cache, Entry
 from latentsr.plans.candidates import Candidate, baseline_library, load
 from latentsr.plans.forms import Form, Sample, Writer, writers
 from latentsr.plans.plan import (
-    INT8,
     Choice,
     Plan,
     digest,
     plan_facts,
     plan_name,
     read_plan,
+    row,
 )
 from latentsr.plans.tune import Subject, tune
 
@@ -72,7 +72,7 @@ class CpuBuilder(Builder):
         plans = {name: self._fp32(work, name) for name in seen if _tunable(bundle, name)}
         for name, plan in plans.items():
             if wanted.precision == "fp32":
-                self._note(work, name, plan, "fp32")
+                self._note(work, name, plan)
         if wanted.precision == INT8:
             self._int8_all(work, plans)
         return work.report
@@ -110,7 +110,7 @@ class CpuBuilder(Builder):
         engines: dict[str, Engine] = {}
         for name in wanted:
             plan = self._int8(work, name, plans[name])
-            self._note(work, name, plan, INT8)
+            self._note(work, name, plan)
             if plan.has(INT8):
                 data = work.codec.bundle.graph(name)
                 options = EngineOptions(precision=INT8, cache=self._cache)
@@ -186,22 +186,9 @@ class CpuBuilder(Builder):
         gone = [h for h in hashes if self._cache.find(form_name(h), form_facts(h))[0] is None]
         return f"{entry.path.stem} lacks its rewritten graph {gone[0][:12]}" if gone else None
 
-    def _note(self, work: Work, name: str, plan: Plan, precision: str) -> None:
+    def _note(self, work: Work, name: str, plan: Plan) -> None:
         for choice in plan.choices:
-            work.report.rows.append(row(name, choice, precision))
-
-
-def row(name: str, choice: Choice, precision: str) -> dict[str, object]:
-    """One line of the report: graph, shapes, milliseconds, ratio, share of the sgemm rate."""
-    figures = choice.figures
-    return {
-        "graph": name, "precision": precision, "for": choice.shapes and dict(choice.shapes),
-        "measured_on": figures.get("shapes"), "gmacs": figures.get("gmacs"),
-        "before_ms": figures.get("before_ms"), "after_ms": figures.get("after_ms"),
-        "ratio": figures.get("ratio"), "sgemm_before": figures.get("sgemm_before"),
-        "sgemm_after": figures.get("sgemm_after"), "chosen": choice.describe(),
-        "kept_fp32": figures.get("kept_fp32", []),
-    }  # fmt: skip
+            work.report.rows.append(row(name, choice))
 
 
 def _tunable(bundle: Bundle, name: str) -> bool:

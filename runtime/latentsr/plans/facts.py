@@ -6,9 +6,6 @@ import contextlib
 import functools
 import hashlib
 import os
-from importlib.metadata import PackageNotFoundError, version
-
-from latentsr.bench.machine import cpuinfo
 
 # Backends that plans choose from, and the distributions that bring their library.
 LIBRARIES = {"ort": ("onnxruntime", "onnxruntime-gpu"), "openvino": ("openvino",)}
@@ -17,6 +14,8 @@ LIBRARIES = {"ort": ("onnxruntime", "onnxruntime-gpu"), "openvino": ("openvino",
 @functools.cache
 def processor() -> dict[str, object]:
     """Processor model, a hash of its features, and how many cores this process may use."""
+    from latentsr.bench.machine import cpuinfo
+
     info = cpuinfo()
     flags = " ".join(sorted((info.get("flags") or info.get("Features") or "").split()))
     model = info.get("model name") or info.get("CPU part") or "unknown"
@@ -34,6 +33,8 @@ def cores() -> int:
 @functools.cache
 def library_version(name: str) -> str | None:
     """Version of an engine library by its backend's name; None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     for distribution in LIBRARIES[name]:
         with contextlib.suppress(PackageNotFoundError):
             return version(distribution)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.base import Shape
+from latentsr.backends.base import INT8, Shape
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.plans.cache import Cache, Entry
@@ -29,7 +29,6 @@ from latentsr.plans.facts import LIBRARIES, libraries, processor
 
 FORMAT = 1
 AS_SHIPPED = "as shipped"
-INT8 = "int8"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_CHOICES = 64
 
@@ -125,6 +124,19 @@ def read_plan(entry: Entry) -> Plan:
     if found[0].shapes is not None or any(choice.shapes is None for choice in found[1:]):
         raise ValueError("choices in the wrong order")
     return Plan(found, tuple((int(width), int(height)) for width, height in sizes))
+
+
+def row(name: str, choice: Choice) -> dict[str, Any]:
+    """One line of the report: graph, shapes, milliseconds, ratio, share of the sgemm rate."""
+    figures = choice.figures
+    return {
+        "graph": name, "precision": choice.precision, "for": choice.shapes and dict(choice.shapes),
+        "measured_on": figures.get("shapes"), "gmacs": figures.get("gmacs"),
+        "before_ms": figures.get("before_ms"), "after_ms": figures.get("after_ms"),
+        "ratio": figures.get("ratio"), "sgemm_before": figures.get("sgemm_before"),
+        "sgemm_after": figures.get("sgemm_after"), "chosen": choice.describe(),
+        "kept_fp32": figures.get("kept_fp32", []),
+    }  # fmt: skip
 
 
 def planned(bundle: Bundle, precision: str, cache: Cache | None = None) -> dict[str, Plan]:
