@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu.trt_stubs import write_stubs
+from engines.trt_stubs import write_stubs
 
 
 def test_ruff(repository: Path) -> None:

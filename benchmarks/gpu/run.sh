@@ -68,7 +68,7 @@ PY
 }
 
 gpu_tests() {
-  LATENTSR_REQUIRE_GPU=1 "$python" -m pytest -q -rfEs tests/gpu tests/runtime/test_verify.py \
+  LATENTSR_REQUIRE_GPU=1 "$python" -m pytest -q -rfEs tests/engines tests/runtime/test_verify.py \
     -k "not dry_run and not cuda_python_over"
 }
 

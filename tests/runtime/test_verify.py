@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import latentsr
-from gpu.require import gpu_or_skip, missing
+from engines.require import gpu_or_skip, missing
 from latentsr.backends import BACKENDS, split_device
 from latentsr.backends.base import Engine
 from latentsr.codec import Codec

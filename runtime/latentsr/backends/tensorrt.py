@@ -18,7 +18,7 @@ from typing import Any
 
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
 from latentsr.backends.device import Device, open_device, parse_index
-from latentsr.backends.device_memory import Lease, Pools
+from latentsr.backends.device_pool import Lease, Pools
 from latentsr.backends.profiles import Shape
 from latentsr.backends.tensorrt_api import library
 from latentsr.backends.tensorrt_build import BuildOptions, Watch

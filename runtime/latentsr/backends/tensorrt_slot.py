@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentsr.backends.device import Event, Graph, Stream
-from latentsr.backends.device_memory import Block, DeviceArray, Pools
+from latentsr.backends.device_pool import Block, DeviceArray, Pools
 from latentsr.backends.tensorrt_api import last_error
 from latentsr.backends.values import Resident
 from latentsr.errors import BackendError

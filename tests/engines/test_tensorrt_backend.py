@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import latentsr
-from gpu.host_device import HostDevice
+from engines.host_device import HostDevice
 from latentsr.backends import get_backend, tensorrt_api
 from latentsr.backends.base import Engine, EngineOptions
-from latentsr.backends.device_memory import DeviceArray
+from latentsr.backends.device_pool import DeviceArray
 from latentsr.backends.profiles import bucket, exact
 from latentsr.backends.tensorrt import IDLE_SLOTS
 from latentsr.bundle import Bundle

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu.host_device import HostDevice, HostEvent, HostStream
+from engines.host_device import HostDevice, HostEvent, HostStream
 
 
 def make() -> tuple[ModuleType, ModuleType]:

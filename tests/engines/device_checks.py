@@ -1,6 +1,6 @@
 """What every `Device` has to do, whichever library serves it, on a GPU or an imitation.
 
-python tests/gpu/device_checks.py cuda-python|pycuda|any    all checks on the device of that library
+python tests/engines/device_checks.py cuda-python|pycuda|any    all checks on the device of that library
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from latentsr.backends.device import LIBRARIES, Device, open_device
-from latentsr.backends.device_memory import Block, DeviceArray, Pools
+from latentsr.backends.device_pool import Block, DeviceArray, Pools
 from latentsr.errors import BackendError
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import latentsr
-from gpu.host_device import HostDevice
-from gpu.tensorrt_stand_in import ENUMERATIONS, VERSIONS, golden, make
-from gpu.trt_stubs import stub_sources
+from engines.host_device import HostDevice
+from engines.tensorrt_stand_in import ENUMERATIONS, VERSIONS, golden, make
+from engines.trt_stubs import stub_sources
 
 BACKENDS = Path(latentsr.__file__).parent / "backends"
 SOURCES = sorted(BACKENDS.glob("tensorrt*.py"))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gpu import pycuda_stand_in
-from gpu.device_checks import CHECKS
-from gpu.host_device import HostDevice
-from gpu.require import gpu_or_skip
+from engines import pycuda_stand_in
+from engines.device_checks import CHECKS
+from engines.host_device import HostDevice
+from engines.require import gpu_or_skip
 from latentsr.backends.device import Device, open_device
 from latentsr.errors import BackendError
 

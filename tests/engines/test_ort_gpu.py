@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 
 import latentsr
-from gpu.require import gpu_or_skip, missing
+from engines.require import gpu_or_skip, missing
 from latentsr.backends import get_backend, ort_gpu, split_device
 from latentsr.backends.base import EngineOptions
 from latentsr.backends.ort_gpu import CPU, CUDA, TENSORRT, BoundEngine, CapturingEngine, OrtResident

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gpu.host_device import HostDevice
-from gpu.tensorrt_stand_in import VERSIONS, make
+from engines.host_device import HostDevice
+from engines.tensorrt_stand_in import VERSIONS, make
 from latentsr.backends import tensorrt, tensorrt_api, tensorrt_plans
 
 

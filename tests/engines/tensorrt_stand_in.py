@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from gpu.host_device import HostDevice
+from engines.host_device import HostDevice
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tensorrt"
 VERSIONS = ("8.6.1", "10.13.0.35", "11.4.0.106")
