@@ -15,7 +15,7 @@ RUNTIME = Path(latentsr.__file__).parent
 HEAVY = {"torch", "torchvision", "compressai", "onnx", "spandrel", "latentsr_export"}
 # `latentsr.compat.install()` works on CompressAI itself: this file may name it, inside functions.
 GUEST, GUEST_MAY = RUNTIME / "compat" / "patch.py", {"compressai"}
-ENGINES = {"onnxruntime", "openvino", "tensorrt", "pycuda"}
+ENGINES = {"onnxruntime", "openvino", "tensorrt", "pycuda", "cupy", "cuda"}
 MODULES = sorted(
     ".".join(("latentsr", *path.relative_to(RUNTIME).with_suffix("").parts)).removesuffix(
         ".__init__"
