@@ -34,6 +34,7 @@ endmacro()
 # The library of kernels and launches; C++ callers see include/latentsr/cuda.
 function(latentsr_cuda_kernels target)
   add_library(${target} STATIC
+    src/cuda/encode_room.cpp
     src/cuda/lane_view.cpp
     src/cuda/latents.cu
     src/cuda/lanes_decode.cu
@@ -47,4 +48,13 @@ function(latentsr_cuda_kernels target)
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion>
     $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LATENTSR_WERROR}>>:-Werror=all-warnings>
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion>)
+endfunction()
+
+# Gives a module the launches of the test programs, which need CUDA's headers and nothing else.
+function(latentsr_emulate_cuda target)
+  find_package(CUDAToolkit REQUIRED)
+  target_sources(${target} PRIVATE
+    src/cuda/encode_room.cpp src/cuda/lane_view.cpp tests/host_launches.cpp)
+  target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(${target} PRIVATE latentsr_core)
 endfunction()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import host_memory
 import pytest
 from device_arrays import DeviceArrays
 
@@ -24,6 +25,9 @@ def give_up(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def memory() -> DeviceMemory:
+    if emulated := os.environ.get(host_memory.VARIABLE):
+        host_memory.load_kernels(emulated)
+        return host_memory.HostMemory()
     try:
         found = device_memory()
     except BackendError as error:

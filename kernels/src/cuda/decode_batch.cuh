@@ -3,11 +3,12 @@
 
 #include <cstdint>
 
+#include "latentsr/cuda/calls.h"
 #include "lanes_decode.cuh"
 
 namespace latentsr::cuda {
 
-// Device pointers; launches.h says what each must hold.
+// Device pointers; calls.h says what each must hold.
 template <class Index>
 struct DecodeBatch {
   LaneView tables;
@@ -21,6 +22,15 @@ struct DecodeBatch {
   Result* part_results;  // stream_count * most_parts
   Result* results;       // stream_count
 };
+
+// On the host: the batch of a call whose indexes are of this type.
+template <class Index>
+DecodeBatch<Index> batch_of(const DecodeCall& call) {
+  return {call.tables, call.streams,      call.stream_count,
+          call.most_parts, call.skip,     call.data,
+          static_cast<const Index*>(call.indexes),
+          call.out,    call.part_results, call.results};
+}
 
 template <class Warp, class Index>
 LATENTSR_DEVICE Result decode_part(const Warp& warp, const DecodeBatch<Index>& batch,

@@ -3,13 +3,15 @@
 
 #include <cstdint>
 
+#include "latentsr/cuda/calls.h"
+#include "encode_room.h"
 #include "lane_head.cuh"
 #include "lane_plan.cuh"
 #include "lanes_encode.cuh"
 
 namespace latentsr::cuda {
 
-// Device pointers; launches.h says what each must hold.
+// Device pointers; calls.h says what each must hold.
 template <class Index>
 struct EncodeBatch {
   LaneView tables;
@@ -26,6 +28,26 @@ struct EncodeBatch {
   std::uint8_t* data;
   LaneOutcome* outcomes;  // target_count
 };
+
+// On the host: the batch of a call whose indexes are of this type.
+template <class Index>
+EncodeBatch<Index> batch_of(const EncodeCall& call) {
+  const EncodeRoom at = encode_room(call.symbol_count, call.target_count, call.most_parts);
+  auto* scratch = static_cast<std::uint8_t*>(call.scratch);
+  return {call.tables,
+          call.targets,
+          call.target_count,
+          call.most_parts,
+          call.skip,
+          call.symbols,
+          static_cast<const Index*>(call.indexes),
+          reinterpret_cast<std::uint16_t*>(scratch + at.words),
+          scratch + at.side,
+          reinterpret_cast<PlanRecord*>(scratch),
+          reinterpret_cast<PartRecord*>(scratch + at.parts),
+          call.data,
+          call.outcomes};
+}
 
 // Block `block` of target_count.
 template <class Warp, class Index>

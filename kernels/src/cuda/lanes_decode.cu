@@ -18,10 +18,7 @@ __global__ void __launch_bounds__(kWarpLanes)
 
 template <class Index>
 void launch(const DecodeCall& call, cudaStream_t stream) {
-  const DecodeBatch<Index> batch{
-      call.tables, call.streams, call.stream_count, call.most_parts,
-      call.skip,   call.data,    static_cast<const Index*>(call.indexes),
-      call.out,    call.part_results, call.results};
+  const DecodeBatch<Index> batch = batch_of<Index>(call);
   decode_parts<<<call.stream_count * call.most_parts, kWarpLanes, 0, stream>>>(batch);
   join_results<<<call.stream_count, kWarpLanes, 0, stream>>>(call.part_results, call.most_parts,
                                                              call.results);

@@ -21,6 +21,13 @@ LATENTSR_DEVICE std::uint8_t whole(float sample) {
   return static_cast<std::uint8_t>(bits_of(scaled + 8388608.0f));
 }
 
+// On the host: planes of samples of any type as those of theirs.
+template <class To, class From>
+PlaneBatch<To> as_samples(const PlaneBatch<From>& planes) {
+  return {static_cast<To*>(planes.first), planes.picture_stride, planes.plane_stride,
+          planes.row_stride, planes.pictures, planes.height, planes.width};
+}
+
 template <class Sample>
 struct PictureStep {
   PlaneBatch<const Sample> planes;

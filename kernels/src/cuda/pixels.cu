@@ -17,12 +17,6 @@ __global__ void __launch_bounds__(kThreads)
   for_elements(count, [&](std::uint64_t i) { make_samples(step, i); });
 }
 
-template <class To, class From>
-PlaneBatch<To> as_samples(const PlaneBatch<From>& planes) {
-  return {static_cast<To*>(planes.first), planes.picture_stride, planes.plane_stride,
-          planes.row_stride, planes.pictures, planes.height, planes.width};
-}
-
 template <class T>
 std::uint64_t samples_of(const PlaneBatch<T>& planes) {
   return std::uint64_t{planes.pictures} * planes.height * planes.width;
