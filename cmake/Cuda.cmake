@@ -31,23 +31,20 @@ macro(latentsr_enable_cuda)
   find_package(CUDAToolkit REQUIRED)
 endmacro()
 
-# The library of kernels and launches; C++ callers see include/latentsr/cuda.
-function(latentsr_cuda_kernels target)
-  add_library(${target} STATIC
-    src/cuda/encode_room.cpp
-    src/cuda/lane_view.cpp
-    src/cuda/latents.cu
-    src/cuda/lanes_decode.cu
-    src/cuda/lanes_encode.cu
-    src/cuda/pixels.cu)
-  target_include_directories(${target} PUBLIC include)
-  target_link_libraries(${target} PUBLIC latentsr_core CUDA::cudart_static)
+# The kernels with their launches, and the library that C++ callers link; they see
+# include/latentsr/cuda.
+function(latentsr_cuda_library target)
+  add_library(${target}_kernels OBJECT
+    src/cuda/latents.cu src/cuda/lanes_decode.cu src/cuda/lanes_encode.cu src/cuda/pixels.cu)
+  target_include_directories(${target}_kernels PRIVATE include)
   # Fused multiplications would give float sums other bits than the processor's.
-  target_compile_options(${target} PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false;-lineinfo>
-    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion>
-    $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${LATENTSR_WERROR}>>:-Werror=all-warnings>
-    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion>)
+  target_compile_options(${target}_kernels PRIVATE
+    --fmad=false -lineinfo -Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion
+    $<$<BOOL:${LATENTSR_WERROR}>:-Werror=all-warnings>)
+  add_library(${target} STATIC
+    src/cuda/encode_room.cpp src/cuda/lane_view.cpp $<TARGET_OBJECTS:${target}_kernels>)
+  target_link_libraries(${target} PUBLIC latentsr_core CUDA::cudart_static)
+  latentsr_target_options(${target})
 endfunction()
 
 # Gives a module the launches of the test programs, which need CUDA's headers and nothing else.
