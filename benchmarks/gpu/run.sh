@@ -4,8 +4,8 @@
 #   bash benchmarks/gpu/run.sh [--out DIR] [--only PARTS] [--bundle BUNDLE] [--dry-run]
 #
 # --out: where results go; default $OUT, else ./gpu-results. --only: parts by commas, in any number:
-# machine, install, half, tests, exactness, plans, speed, kernels. --bundle: default demo. --dry-run:
-# what can run on a CPU, in small sizes; `install` and GPU parts are left out. PYTHON names the
+# machine, install, half, tests, exactness, plans, speed, kernels, sanitize. --bundle: default demo.
+# --dry-run: what can run on a CPU, in small sizes; `install` and GPU parts are left out. PYTHON names the
 # interpreter, PART_SECONDS what one part may take (default 540).
 # A part that fails does not keep the others from running; the exit code is 0 only where all passed,
 # and parts.json says which did. How to bring the libraries along: README.md beside this file.
@@ -68,8 +68,26 @@ PY
 }
 
 gpu_tests() {
-  LATENTSR_REQUIRE_GPU=1 "$python" -m pytest -q -rfEs tests/engines tests/runtime/test_verify.py \
-    -k "not dry_run and not cuda_python_over"
+  LATENTSR_REQUIRE_GPU=1 "$python" -m pytest -q -rfEs tests/gpu tests/engines \
+    tests/runtime/test_verify.py -k "not dry_run and not imitated"
+}
+
+install() {
+  local cuda=()
+  if command -v nvcc > /dev/null; then
+    cuda=(-C cmake.define.LATENTSR_CUDA=ON
+      -C "cmake.define.LATENTSR_CUDA_ARCHITECTURES=${ARCHITECTURES:-90}")
+  fi
+  "$python" -m pip install --quiet --no-build-isolation --no-deps "${cuda[@]}" .
+}
+
+sanitize() {
+  local tool
+  command -v compute-sanitizer > /dev/null || { echo "no compute-sanitizer"; return 0; }
+  for tool in memcheck racecheck synccheck initcheck; do
+    LATENTSR_REQUIRE_GPU=1 compute-sanitizer --tool "$tool" --error-exitcode 1 \
+      "$python" -m pytest -q -x tests/gpu || return 1
+  done
 }
 
 latentsr() { "$python" -c 'from latentsr.cli import main; main()' "$@"; }
@@ -84,12 +102,12 @@ plans() {
   done
 }
 
-export -f machine gpu_tests latentsr plans
+export -f machine install gpu_tests sanitize latentsr plans
 export python half dry
 
 part machine bash -c machine
 if [ -z "$dry" ]; then
-  part install "$python" -m pip install --quiet --no-build-isolation --no-deps -e .
+  part install bash -c install
 fi
 part half "$python" benchmarks/gpu/half_bundle.py "$bundle" "$half"
 if [ -z "$dry" ]; then
@@ -106,6 +124,7 @@ else
 fi
 if [ -f benchmarks/gpu/kernels.py ] && [ -z "$dry" ]; then
   part kernels "$python" benchmarks/gpu/kernels.py --out "$out/kernels.json"
+  part sanitize bash -c sanitize
 fi
 
 "$python" -c 'import json, sys

@@ -1,6 +1,6 @@
 """What every `Device` has to do, whichever library serves it, on a GPU or an imitation.
 
-python tests/engines/device_checks.py cuda-python|pycuda|any    all checks on the device of that library
+python tests/engines/device_checks.py LIBRARY    all checks; LIBRARY of `LIBRARIES`, or any
 """
 
 from __future__ import annotations

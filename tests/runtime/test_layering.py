@@ -20,8 +20,9 @@ ENGINES = {
     "onnxruntime": ("ort",),
     "openvino": ("openvino",),
     "tensorrt": ("tensorrt",),
-    "pycuda": ("device_pycuda",),
-    "cuda": ("device_cuda_python",),
+    "pycuda": ("device_",),
+    "cupy": ("device_",),
+    "cuda": ("device_",),
 }
 MODULES = sorted(
     ".".join(("latentsr", *path.relative_to(RUNTIME).with_suffix("").parts)).removesuffix(
