@@ -189,7 +189,7 @@ def main(library: str) -> None:
             module, name = LIBRARIES[library].split(":")
             device = getattr(import_module(module), name)(0)
         check(device)
-        print("done", check.__name__, "on", device.name, "by", device.library)
+        print("done", check.__name__, "on", device.name, "by", library, device.library)
 
 
 if __name__ == "__main__":

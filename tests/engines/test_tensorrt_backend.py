@@ -23,7 +23,7 @@ from latentsr.backends.device_pool import DeviceArray
 from latentsr.backends.profiles import bucket, exact
 from latentsr.backends.tensorrt import IDLE_SLOTS
 from latentsr.bundle import Bundle
-from latentsr.errors import BackendError
+from latentsr.errors import BackendError, BundleError
 
 CUDA = EngineOptions(device="cuda")
 SHAPE = (1, 32, 4, 6)
@@ -133,6 +133,48 @@ def test_values_stay_on_the_device(trt: Any, device: HostDevice, graph: bytes) -
     np.testing.assert_array_equal(
         np.asarray(encoder.run({"x": made})["y"]), host.run({"x": whole})["y"]
     )
+
+
+def test_pictures_are_made_by_the_kernels_where_they_are(
+    trt: Any, device: HostDevice, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from latentsr.backends import device_picture
+    from latentsr.cuda import steps
+    from latentsr.pipeline import image_steps
+
+    made: list[tuple[int, int]] = []
+
+    def kernel(planes: steps.DevicePlanes, pictures: int, fault: int, stream: int) -> None:
+        height, width = planes.height, planes.width
+        assert planes.strides == (3 * height * width, height * width, width)
+        made.append((height, width))
+
+        def work() -> None:
+            raw = device.view(planes.first, 3 * height * width * planes.sample_bytes)
+            x = raw.view(np.float32).reshape(3, height, width)
+            scaled = np.rint(np.clip(np.nan_to_num(x), 0, 1) * np.float32(255)).astype(np.uint8)
+            device.view(pictures, 3 * height * width)[:] = scaled.transpose(1, 2, 0).reshape(-1)
+            bad = 0 if not np.isfinite(x).all() else steps.NO_FAULT
+            device.view(fault, 8).view(np.uint64)[:] = bad
+
+        device.streams[stream].put(work)
+
+    monkeypatch.setattr(device_picture, "_kernels", lambda: True)
+    monkeypatch.setattr(steps, "picture_from_planes", kernel)
+    with (
+        latentsr.load("demo", backend="ort", threads=1) as plain,
+        latentsr.load("demo", backend="tensorrt") as codec,
+    ):
+        stream = plain.encode(picture)
+        for route in ("lr", "latent_x4"):
+            expected = plain._decode(stream, plain.bundle.route(route, "decode"))
+            found = codec._decode(stream, codec.bundle.route(route, "decode"))
+            np.testing.assert_array_equal(found, expected)
+    assert made == [(101, 75), (404, 300)]
+    value = np.full((1, 96, 4, 6), np.nan, np.float32)
+    x = engine_of(Bundle("demo").graph("synthesis")).run({"y_hat": value})["x_hat"]
+    with pytest.raises(BundleError, match="not finite"):
+        image_steps.picture(x, None, {})  # type: ignore[arg-type]
 
 
 def test_outputs_are_the_callers_own(trt: Any, graph: bytes) -> None:

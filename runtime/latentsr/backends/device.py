@@ -1,7 +1,8 @@
 """A GPU as the engines see it: memory, copies, streams, events and graphs, whatever library serves.
 
-Two libraries can: cuda-python (`cuda.bindings`) and pycuda; `open_device` takes what is installed.
-A new one is one file with a class like those and one line in `LIBRARIES`. The public methods here
+cuda-python (`cuda.bindings`) and pycuda can, and where neither is installed the driver's own
+library by ctypes; `open_device` takes the first that works. A new one is one file with a class like
+theirs and one line in `LIBRARIES`. The public methods here
 check sizes and bounds; the hooks that begin with an underscore call the library.
 Addresses are plain integers, sizes are bytes. All work runs in the device's primary context, which
 torch, ONNX Runtime and TensorRT use as well.
@@ -22,8 +23,8 @@ from latentsr.errors import BackendError
 LIBRARIES = {
     "cuda-python": "latentsr.backends.device_cuda_python:CudaPythonDevice",
     "pycuda": "latentsr.backends.device_pycuda:PycudaDevice",
+    "ctypes": "latentsr.backends.device_ctypes:CtypesDevice",
 }
-INSTALL = "pip install cuda-python (or pycuda)"
 
 
 class Memory:
@@ -225,8 +226,8 @@ def open_device(index: int = 0) -> Device:
         else:
             return device
     raise BackendError(
-        f"no CUDA device can be used: found that {'; '.join(faults)}; expected a GPU, its driver "
-        f"and one of these libraries; run: {INSTALL}, and look at nvidia-smi"
+        f"no CUDA device can be used: found that {'; '.join(faults)}; expected a GPU and its "
+        "driver; look at what nvidia-smi says"
     )
 
 

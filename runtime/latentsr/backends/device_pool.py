@@ -144,13 +144,17 @@ class DeviceArray(Resident):
     def to_host(self) -> np.ndarray:
         """Bring the array down into page-locked memory."""
         stream = self.pools.device.stream()
-        lease = self.pools.host.take(max(self.nbytes, 1))
-        found = np.asarray(_Pinned(lease, self.shape, self.dtype))
+        found = self.pinned(self.shape, self.dtype)
         if self.nbytes:
             self.block.use(stream)
             stream.download(found, self.block.memory)
             stream.synchronize()
         return found
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Page-locked host memory for an array, lent until nobody refers to it."""
+        nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        return np.asarray(_Pinned(self.pools.host.take(max(nbytes, 1)), shape, dtype))
 
     def window(self, top: int, left: int, height: int, width: int) -> DeviceArray:
         """The rectangle of every plane, in a block of its own."""
@@ -173,6 +177,12 @@ class DeviceArray(Resident):
         for block in (self.block, target):
             block.mark(stream)
         return DeviceArray(self.pools, target, (images, channels, height, width), self.dtype, lease)
+
+    def picture(self) -> np.ndarray | None:
+        """Made by the CUDA kernels, where this build has them."""
+        from latentsr.backends.device_picture import picture_of
+
+        return picture_of(self)
 
     def copy_into(self, target: Block, stream: Stream) -> None:
         """Copy to the beginning of a block on a stream, which has used that block."""

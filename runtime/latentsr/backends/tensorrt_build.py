@@ -74,7 +74,8 @@ def build_plan(
     if not config.set_timing_cache(cache, ignore_mismatch=False):
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     if watch is not None and speaks.told:
-        config.progress_monitor = _monitor(watch)
+        monitor = _monitor(watch)  # a name of its own keeps it alive during the build
+        config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BackendError(

@@ -26,6 +26,13 @@ class Resident(ABC):
     def window(self, top: int, left: int, height: int, width: int) -> Resident | np.ndarray:
         """The rectangle of an NCHW array, on the device where the library can cut it there."""
 
+    def picture(self) -> np.ndarray | None:
+        """The array as `image_steps.picture` makes it, made on the device; None where it cannot be.
+
+        Raises BundleError for samples that are not finite.
+        """
+        return None
+
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
@@ -57,3 +64,8 @@ def on_host(value: Any) -> Any:
 def for_engine(value: Any) -> Any:
     """The value as engines take it: in C order, which a crop has not, or as it lies on a device."""
     return value if isinstance(value, Resident) else np.asarray(value, order="C")
+
+
+def as_it_is(value: Any) -> Any:
+    """The value, for steps that know what to do with one on a device."""
+    return value

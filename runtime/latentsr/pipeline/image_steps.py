@@ -84,12 +84,18 @@ def clamp(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     return np.clip(x, 0.0, 1.0)
 
 
-def picture(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
+def picture(x: Any, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     """float32 (1, 3, H, W) in 0..1 → uint8 (H, W, 3), clipped and rounded to nearest even.
 
     Samples are `rint(clip(x, 0, 1) * float32(255))`. Crops are taken as they are, without a copy.
+    What lies on a device is made there, where the kernels for it are.
     """
     del step
+    if isinstance(x, Resident):
+        made = x.picture()
+        if made is not None:
+            return made
+        x = x.to_host()
     if x.ndim != 4 or x.shape[:2] != (1, 3):
         raise BundleError(f"route makes no RGB picture: found shape {x.shape}, expected 1x3xHxW")
     if x.dtype.kind != "f":

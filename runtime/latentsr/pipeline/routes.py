@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from latentsr.backends.base import Engine
-from latentsr.backends.values import for_engine, on_host
+from latentsr.backends.values import as_it_is, for_engine, on_host
 from latentsr.bundle import Bundle
 from latentsr.entropy.coder import Coder
 from latentsr.entropy.repair import Repair
@@ -289,9 +289,9 @@ STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
     "jpeg_encode": ("image", _jpeg_encode),
     "jpeg_decode": ("image", _jpeg_decode),
     "pad": ("image", _image(image_steps.pad)),
-    "crop": ("image", _image(image_steps.crop, lambda value: value)),
+    "crop": ("image", _image(image_steps.crop, as_it_is)),
     "clamp": ("image", _image(image_steps.clamp)),
-    "picture": ("image", _image(image_steps.picture)),
+    "picture": ("image", _image(image_steps.picture, as_it_is)),
     "resize": ("image", _image(image_steps.resize)),
     "reduce": ("image", _image(image_steps.reduce)),
 }
