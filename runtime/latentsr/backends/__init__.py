@@ -9,9 +9,9 @@ from latentsr.backends.base import Backend
 from latentsr.errors import UsageError
 
 BACKENDS = {
-    "cpu": "latentsr.backends.cpu:CpuBackend",
     "ort": "latentsr.backends.ort:OrtBackend",
     "openvino": "latentsr.backends.openvino:OpenVinoBackend",
+    "cpu": "latentsr.backends.cpu:CpuBackend",
 }
 # Fastest first, as `benchmarks/results` has them; the last one needs no check.
 PREFERENCE = ("openvino", "ort")

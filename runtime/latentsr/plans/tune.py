@@ -24,7 +24,7 @@ from latentsr.plans.plan import Choice
 LEAST_GAIN = 1.03
 LEAST_SAVED_MS = 0.2
 """A choice that is not faster by both is noise, or not worth a second library: the graph stays as
-it was. Loading OpenVINO beside ONNX Runtime takes a tenth of a second and 100 MiB.
+it was. Loading OpenVINO beside ONNX Runtime takes a tenth of a second and 30 MiB.
 """
 
 Accept = Callable[[Candidate], bool]
