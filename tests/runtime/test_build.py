@@ -37,6 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
 def everything_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let any right candidate win, whatever the clock says."""
     monkeypatch.setattr(tune, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(tune, "LEAST_SAVED_MS", float("-inf"))
 
 
 class StandIn:

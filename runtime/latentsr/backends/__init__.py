@@ -9,11 +9,11 @@ from latentsr.backends.base import Backend
 from latentsr.errors import UsageError
 
 BACKENDS = {
-    "cpu": "latentsr.backends.cpu:CpuBackend",
     "ort": "latentsr.backends.ort:OrtBackend",
     "ort-tensorrt": "latentsr.backends.ort:OrtTensorRtBackend",
     "openvino": "latentsr.backends.openvino:OpenVinoBackend",
     "tensorrt": "latentsr.backends.tensorrt:TensorRtBackend",
+    "cpu": "latentsr.backends.cpu:CpuBackend",
 }
 # Fastest first, as `benchmarks/results` has them; the last one needs no check.
 PREFERENCE = ("openvino", "ort")
