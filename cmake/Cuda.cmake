@@ -35,7 +35,7 @@ endmacro()
 # include/latentsr/cuda.
 function(latentsr_cuda_library target)
   add_library(${target}_kernels OBJECT
-    src/cuda/latents.cu src/cuda/lanes_decode.cu src/cuda/lanes_encode.cu src/cuda/pixels.cu)
+    src/cuda/crc.cu src/cuda/latents.cu src/cuda/lanes_decode.cu src/cuda/lanes_encode.cu src/cuda/pixels.cu)
   target_include_directories(${target}_kernels PRIVATE include)
   # Fused multiplications would give float sums other bits than the processor's.
   target_compile_options(${target}_kernels PRIVATE

@@ -250,6 +250,7 @@ def step_calls(device: Device, latent: int, height: int, width: int) -> dict[str
     thresholds = put(SCALES[:-1].astype(np.float32))
     rows, scales = room(latent), put(rng.uniform(0.1, 20, latent).astype(np.float32))
     samples = rng.uniform(-0.1, 1.1, (1, 3, height, width))
+    crcs, streams = room(4), put(DecodePlan.of([b""], [latent]).streams)
     pixels, picture = height * width, room(3 * height * width)
     found: dict[str, tuple[Call, int]] = {
         "symbols_from_latent": (lambda: steps.symbols_from_latent(
@@ -258,6 +259,7 @@ def step_calls(device: Device, latent: int, height: int, width: int) -> dict[str
             symbols, means, restored, latent), 12 * latent),
         "scale_indexes": (lambda: steps.scale_indexes(
             scales, rows, latent, thresholds, 63, fault), 5 * latent),
+        "crc_of_symbols": (lambda: steps.crc_of_symbols(symbols, streams, 1, crcs), 4 * latent),
     }  # fmt: skip
     for kind, size in ((np.float32, 4), (np.float16, 2)):
         planes = DevicePlanes.dense(put(samples.astype(kind)), 1, height, width, size)

@@ -35,6 +35,14 @@ void latent_from_symbols(Address symbols, Address means, std::size_t mean_count,
       stream_of(stream)));
 }
 
+void crc_of_symbols(Address symbols, Address streams, std::uint32_t stream_count, Address starts,
+                    Address crcs, Address stream) {
+  expect_success(cuda::crc_of_symbols(
+      {pointer<const std::int32_t>(symbols), pointer<const cuda::LaneStream>(streams),
+       stream_count, pointer<const std::uint32_t>(starts), pointer<std::uint32_t>(crcs)},
+      stream_of(stream)));
+}
+
 using Strides = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 using Sizes = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
 
@@ -72,6 +80,8 @@ void bind_cuda_steps(nb::module_& module) {
              "stream"_a);
   module.def("latent_from_symbols", &latent_from_symbols, "symbols"_a, "means"_a, "mean_count"_a,
              "repeat"_a, "count"_a, "latent"_a, "sample_bytes"_a, "stream"_a);
+  module.def("crc_of_symbols", &crc_of_symbols, "symbols"_a, "streams"_a, "stream_count"_a,
+             "starts"_a, "crcs"_a, "stream"_a);
   module.def("picture_from_planes", &picture_from_planes, "planes"_a, "sample_bytes"_a,
              "strides"_a, "sizes"_a, "pictures"_a, "fault"_a, "stream"_a);
   module.def("planes_from_picture", &planes_from_picture, "pictures"_a, "height"_a, "width"_a,

@@ -2,7 +2,7 @@
 //
 // cuda_lanes [ROUNDS] [SEED]: seeded batches of streams of all lane and part counts, whole and
 // damaged, with good and bad indexes and symbols; the device code runs on a processor, a warp's
-// lanes in turn. Ends at the first difference; prints what was done as one line of JSON.
+// lanes in turn, forwards and backwards. Ends at the first difference; prints what was done as one line of JSON.
 #include <cstdio>
 #include <cstdlib>
 
@@ -152,6 +152,7 @@ void run(std::size_t rounds, std::uint64_t seed, Counts& counts) {
   Random random(seed);
   const auto pool = table_pool(random, 30);
   for (std::size_t round = 0; round < rounds; ++round) {
+    HostWarp::backwards = round % 2 != 0;
     const Tables& tables = *pool[random.below(pool.size())];
     const Coding how = draw_coding(random, Form::lanes, tables);
     constexpr double shares[] = {0, 0.02, 0.2, 1};

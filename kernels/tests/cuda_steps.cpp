@@ -1,5 +1,5 @@
-// cuda_steps.cpp - the CUDA steps between latents, symbols, planes and pictures have the bits of
-// those on the processor, and FP16 is converted as IEEE 754 has it.
+// cuda_steps.cpp - the CUDA steps between latents, symbols, planes and pictures, and the CRC of
+// symbols, have the bits of those on the processor, and FP16 is converted as IEEE 754 has it.
 //
 // cuda_steps [ROUNDS] [SEED]: seeded latents and pictures; the device code runs on a processor,
 // element by element. Ends at the first difference; prints what was done as one line of JSON.
@@ -10,6 +10,8 @@
 #include <limits>
 
 #include "../src/cuda/pixel_steps.cuh"
+#include "emulated_crc.h"
+#include "latentsr/crc32.h"
 #include "latentsr/pixels.h"
 #include "latentsr/scale_indexes.h"
 #include "seeded_cases.h"
@@ -247,12 +249,33 @@ void check_pictures(Random& random, std::size_t round) {
   }
 }
 
+// Few symbols, about as many as there are threads, and several for each.
+void check_crcs(Random& random) {
+  constexpr std::size_t kThreads = cuda::kCrcThreads;
+  for (const std::size_t about : {std::size_t{0}, std::size_t{5}, kThreads, 3 * kThreads}) {
+    for (std::size_t count = about; count < about + 4; ++count) {
+      std::vector<std::int32_t> symbols(count);
+      for (std::int32_t& symbol : symbols) {
+        symbol = static_cast<std::int32_t>(random.next()) >> random.below(32);
+      }
+      const auto start = static_cast<std::uint32_t>(random.next()) * (count % 2);
+      const std::uint32_t expected =
+          latentsr::crc32(reinterpret_cast<const std::uint8_t*>(symbols.data()), 4 * count,
+                          static_cast<std::uint32_t>(start), Isa::scalar);
+      expect(emulated_crc(symbols.data(), static_cast<std::uint32_t>(count),
+                          static_cast<std::uint32_t>(start)) == expected,
+             "CRC", count);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::size_t rounds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1000;
   Random random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1);
   check_half(random, rounds);
+  check_crcs(random);
   for (std::size_t round = 0; round < rounds; ++round) {
     check_latents<float>(random, round);
     check_latents<Half>(random, round);

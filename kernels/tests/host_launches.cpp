@@ -5,8 +5,10 @@
 // tested. It is for tests alone: it is slow, and nothing runs at the same time.
 #include <vector>
 
+#include "../src/cuda/crc.cuh"
 #include "../src/cuda/pixel_steps.cuh"
 #include "emulated_coder.h"
+#include "emulated_crc.h"
 #include "latentsr/cuda/launches.h"
 
 extern "C" {
@@ -73,6 +75,15 @@ cudaError_t decode_lanes(const DecodeCall& call, cudaStream_t) {
 
 cudaError_t encode_lanes(const EncodeCall& call, cudaStream_t) {
   call.kind == IndexKind::uint8 ? run<std::uint8_t>(call) : run<std::int32_t>(call);
+  return cudaSuccess;
+}
+
+cudaError_t crc_of_symbols(const CrcCall& call, cudaStream_t) {
+  for (std::uint32_t i = 0; i < call.stream_count; ++i) {
+    const LaneStream& stream = call.streams[i];
+    const std::uint32_t start = call.starts != nullptr ? call.starts[i] : 0;
+    call.crcs[i] = drivers::emulated_crc(call.symbols + stream.first, stream.count, start);
+  }
   return cudaSuccess;
 }
 

@@ -11,13 +11,16 @@ namespace drivers {
 
 class HostWarp {
  public:
+  // A device promises no order, so that results must not hang on it: drivers try both.
+  static inline bool backwards = false;
+
   template <class T>
   using PerLane = std::array<T, latentsr::cuda::kWarpLanes>;
 
   template <class F>
   void each(const F& f) const {
-    for (std::uint32_t lane = 0; lane < latentsr::cuda::kWarpLanes; ++lane) {
-      f(lane);
+    for (std::uint32_t turn = 0; turn < latentsr::cuda::kWarpLanes; ++turn) {
+      f(backwards ? latentsr::cuda::kWarpLanes - 1 - turn : turn);
     }
   }
   template <class F>
@@ -39,11 +42,9 @@ class HostWarp {
   template <class T>
   PerLane<T> sums_below(const PerLane<T>& values) const {
     PerLane<T> found{};
-    T sum{0};
-    each([&](std::uint32_t lane) {
-      found[lane] = sum;
-      sum = static_cast<T>(sum + values[lane]);
-    });
+    for (std::uint32_t lane = 1; lane < latentsr::cuda::kWarpLanes; ++lane) {
+      found[lane] = static_cast<T>(found[lane - 1] + values[lane - 1]);
+    }
     return found;
   }
   template <class T>

@@ -92,6 +92,9 @@ def latent_from_symbols(
     sample_bytes: int,
     stream: int,
 ) -> None: ...
+def crc_of_symbols(
+    symbols: int, streams: int, stream_count: int, starts: int, crcs: int, stream: int
+) -> None: ...
 def picture_from_planes(
     planes: int,
     sample_bytes: int,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from device_arrays import DeviceArrays, with_dtype
@@ -9,7 +11,7 @@ from device_arrays import DeviceArrays, with_dtype
 from guarded import same_bits
 from latentsr import _kernels
 from latentsr._kernels import Isa
-from latentsr.cuda import steps
+from latentsr.cuda import DecodePlan, steps
 from latentsr.cuda.steps import DeviceMeans, DevicePlanes
 from latentsr.entropy.latents import LatentSteps, ScaleTable
 
@@ -83,6 +85,25 @@ def test_scales(arrays: DeviceArrays, size: int, entries: int) -> None:
     scales[[60_000, 59_999]] = np.nan
     steps.scale_indexes(arrays.put(scales), *arguments)
     assert fault_of(arrays, fault) == 59_999
+
+
+def test_crcs_go_on_from_chunk_to_chunk(arrays: DeviceArrays) -> None:
+    rng = np.random.default_rng(6)
+    counts = [0, 1, 70_000, 16_385]
+    plan = DecodePlan.of([b""] * 4, counts)
+    symbols = rng.integers(-(2**31), 2**31, plan.symbols).astype(np.int32)
+    crcs, at = arrays.room(16), arrays.put(symbols)
+    streams = arrays.put(plan.streams)
+    steps.crc_of_symbols(at, streams, 4, crcs)
+    expected = [zlib.crc32(one.tobytes()) for one in np.split(symbols, np.cumsum(counts)[:-1])]
+    np.testing.assert_array_equal(arrays.get(crcs, 4, np.uint32), np.array(expected, np.uint32))
+    steps.crc_of_symbols(at, streams, 4, crcs, crcs)
+    again = [
+        zlib.crc32(symbols[s : s + n].tobytes(), crc)
+        for s, n, crc in zip(np.cumsum([0, *counts[:-1]]), counts, expected, strict=True)
+    ]
+    np.testing.assert_array_equal(arrays.get(crcs, 4, np.uint32), np.array(again, np.uint32))
+    arrays.check()
 
 
 @SAMPLES

@@ -19,8 +19,10 @@
 
 #ifdef __CUDACC__
 #define LATENTSR_DEVICE __device__ __forceinline__
+#define LATENTSR_BOTH __host__ __device__ __forceinline__
 #else
 #define LATENTSR_DEVICE inline
+#define LATENTSR_BOTH inline
 #endif
 
 namespace latentsr::cuda {

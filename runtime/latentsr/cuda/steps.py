@@ -111,6 +111,18 @@ def latent_from_symbols(
         )
 
 
+def crc_of_symbols(
+    symbols: int, streams: int, stream_count: int, crcs: int, starts: int = 0, stream: int = 0
+) -> None:
+    """Fill `crcs` (uint32) with the CRC-32 of each stream's symbols, as containers hold it.
+
+    streams: the `STREAM` array of a `DecodePlan`. starts: CRCs (uint32) of what came before, or
+    0; may be `crcs`. Raises BackendError where CUDA refuses.
+    """
+    with launching("CRC of symbols"):
+        compiled().crc_of_symbols(symbols, streams, stream_count, starts, crcs, stream)
+
+
 def picture_from_planes(planes: DevicePlanes, pictures: int, fault: int, stream: int = 0) -> None:
     """Fill `pictures` (uint8, (n, height, width, 3)): limit to 0..1, times 255, half to even.
 

@@ -59,6 +59,15 @@ std::size_t encode_scratch(std::uint64_t symbol_count, std::uint32_t target_coun
 // Bytes that a stream of `count` symbols cannot exceed; what it will need is far less.
 std::uint64_t encode_bound(std::uint32_t count, std::uint32_t lanes, std::uint32_t parts);
 
+// crc32() of the symbols of each stream as little-endian int32, as containers hold it.
+struct CrcCall {
+  const std::int32_t* symbols;
+  const LaneStream* streams;    // stream_count, of which `first` and `count` are used
+  std::uint32_t stream_count;
+  const std::uint32_t* starts;  // stream_count, the CRCs of what came before; or null for none
+  std::uint32_t* crcs;          // out: stream_count; may be `starts`
+};
+
 // `fault`, below, is one number: the first position at which something was wrong, or 2^64 - 1
 // where nothing was. The call resets it first.
 

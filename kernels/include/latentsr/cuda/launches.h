@@ -6,7 +6,8 @@
 // that is current, so pointers of PyCUDA, CuPy or cuda-python will do. Nothing is kept after the
 // work is done.
 //
-// Results equal those of the scalar functions of the same names, bit for bit. What a faulty
+// Results equal those of the scalar functions of the same names, or of those that calls.h
+// names, bit for bit. What a faulty
 // stream leaves in its own outputs is not to be trusted; other streams of the batch are not
 // touched by it.
 #pragma once
@@ -19,6 +20,7 @@ namespace latentsr::cuda {
 
 cudaError_t decode_lanes(const DecodeCall& call, cudaStream_t stream);
 cudaError_t encode_lanes(const EncodeCall& call, cudaStream_t stream);
+cudaError_t crc_of_symbols(const CrcCall& call, cudaStream_t stream);
 cudaError_t symbols_from_latent(const QuantiseCall& call, cudaStream_t stream);
 cudaError_t latent_from_symbols(const RestoreCall& call, cudaStream_t stream);
 cudaError_t scale_indexes(const IndexCall& call, cudaStream_t stream);
