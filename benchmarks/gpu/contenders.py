@@ -130,7 +130,7 @@ def _ours(backend: str, precision: str, graphs: bool | None = None) -> Contender
 def _with(backend: Callable[[Bundle], Backend], device: str) -> Callable[[Bundle], Codec]:
     def make(bundle: Bundle) -> Codec:
         codec = Codec(bundle, "ort", EngineOptions(device=device))
-        codec._backend = backend(bundle)
+        codec.backend = backend(bundle)
         return codec
 
     return make

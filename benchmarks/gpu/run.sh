@@ -54,7 +54,7 @@ part() {
 }
 
 machine() {
-  nvidia-smi || [ -n "$dry" ]
+  nvidia-smi || [ -n "$dry" ] || return 1
   "$python" - <<'PY'
 import importlib.metadata as metadata, platform
 print(platform.python_version(), platform.platform())

@@ -8,6 +8,7 @@ which exact graphs bear, as their integers fit TF32's mantissa.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from latentsr.errors import BackendError
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 IDLE_PLACES = 4
 """Captured shapes that an engine keeps; the longest unused one goes first."""
+_log = logging.getLogger("latentsr")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -181,7 +183,7 @@ def load_on_gpu(
         ort.preload_dlls()  # CUDA and cuDNN from their own packages
     providers = providers_for(options, index, tensorrt)
     try:
-        session = ort.InferenceSession(graph, settings, providers=providers)
+        session = _session(ort, graph, label, settings, providers)
     except Exception as error:
         raise BackendError(
             f"graph {label} is refused by ONNX Runtime {ort.__version__} on {options.device}: "
@@ -196,6 +198,20 @@ def load_on_gpu(
             "nvidia-smi"
         )
     return session, index
+
+
+def _session(ort: Any, graph: bytes, label: str, settings: Any, providers: Any) -> Any:
+    """A session all on the GPU, or where ONNX Runtime refuses that, one that says what is not."""
+    strict = "session.disable_cpu_ep_fallback"
+    settings.add_session_config_entry(strict, "1")
+    try:
+        return ort.InferenceSession(graph, settings, providers=providers)
+    except Exception as error:
+        reason = _first_line(error)
+    settings.add_session_config_entry(strict, "0")
+    session = ort.InferenceSession(graph, settings, providers=providers)
+    _log.warning("engine %s may run in part on the CPU: %s", label, reason)
+    return session
 
 
 def providers_for(options: EngineOptions, index: int, tensorrt: bool) -> list[tuple[str, Any]]:
