@@ -8,6 +8,7 @@ written holds 0xA5, freed memory cannot be reached, and every access must lie wi
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -64,9 +65,10 @@ class HostStream(Stream):
         (self._work if self._captured is None else self._captured).append(work)
 
     def run_to(self, position: int) -> None:
-        while self._done < position:
-            self._done += 1
-            self._work[self._done - 1]()
+        with self.device.working:
+            while self._done < position:
+                self._done += 1
+                self._work[self._done - 1]()
 
     def synchronize(self) -> None:
         if self._captured is not None:
@@ -129,6 +131,8 @@ class HostDevice(Device):
         self.graphs: list[HostGraph] = []
         self.handles = itertools.count(1)
         self.refuse_capture = False
+        # One thread does work at a time: who finds work begun by another waits until it is done.
+        self.working = threading.RLock()
         self._next = 1 << 20
 
     def view(self, address: int, nbytes: int) -> np.ndarray:

@@ -378,3 +378,27 @@ def test_device_names(trt: Any, graph: bytes) -> None:
 def test_old_versions_are_refused(version: str) -> None:
     with pytest.raises(BackendError, match=f"too old: found {version}, expected 8.6 to 11"):
         tensorrt_api.dialect(version)
+
+
+@pytest.mark.parametrize("trt", ["11.4.0.106"], indirect=True)
+def test_values_pass_between_threads_and_engines(trt: Any, graph: bytes) -> None:
+    """Many threads read values that others made, while memory goes round."""
+    analysis = Bundle("demo").graph("analysis")
+    engine, encoder = engine_of(graph), get_backend("tensorrt").load(analysis, "analysis", CUDA)
+    host = get_backend("ort").load(analysis, "analysis", EngineOptions(threads=1))
+    given = [latent(k, (1, 96, 4, 4 + 4 * (k % 2))) for k in range(6)]
+    pictures = [expected(graph, value) for value in given]
+    codes = [host.run({"x": value})["y"] for value in pictures]
+    shared: dict[int, Any] = {}
+
+    def work(number: int) -> None:
+        k = number % 6
+        made = engine.run({"y_hat": given[k]})["x_hat"]
+        taken = shared.get(k, made) if number % 3 else made
+        shared[k] = made
+        code, inner = encoder.run({"x": taken})["y"], made.window(1, 2, 30, 40)
+        np.testing.assert_array_equal(np.asarray(code), codes[k])
+        np.testing.assert_array_equal(np.asarray(inner), pictures[k][:, :, 1:31, 2:42])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(150)))
