@@ -171,7 +171,10 @@ def test_measuring() -> None:
     assert calls == list("abcbcacab") and {len(found) for found in times.values()} == {3}
     assert sorted(rank({str(i): lambda: None for i in range(7)}, 0.01)) == list("0123456")
     figures = compare(lambda: None, lambda: None, 0.001)
-    assert set(figures) == {"before_ms", "after_ms", "ratio", "rounds"} and figures["rounds"] >= 5
+    assert (
+        set(figures) == {"before_ms", "after_ms", "ratio", "ratio_low", "rounds"}
+        and figures["rounds"] >= 5
+    )
     assert share_of_sgemm(lambda: sum(range(1000)), 1e6, 3) > 0
 
 
@@ -198,3 +201,10 @@ def test_command_line(cache: Cache, picture: np.ndarray, tmp_path: Path) -> None
     for wrong in (["--size", "12"], ["--size", "0x4"], ["--backend", "npu"], ["--route", "no"]):
         failed = run_command("build", "demo", *wrong, cwd=tmp_path, code=2)
         assert failed.stderr.startswith("error: ")
+
+
+def test_what_pays() -> None:
+    figures = {"before_ms": 10.0, "after_ms": 8.0, "ratio": 1.25, "ratio_low": 1.1}
+    assert tune._pays(figures)
+    for change in ({"ratio": 1.02}, {"ratio_low": 0.97}, {"after_ms": 9.9}):
+        assert not tune._pays({**figures, **change})
