@@ -54,6 +54,11 @@ class Choice:
         """What the form computes in."""
         return INT8 if self.form.startswith(INT8) else "fp32"
 
+    @property
+    def way(self) -> tuple[object, ...]:
+        """All that decides how the graph is run; equal ways need one engine."""
+        return self.library, self.form, self.graph, self.threads, self.fixed
+
     def describe(self) -> str:
         """In a few words."""
         count = self.threads

@@ -61,7 +61,7 @@ class Subject:
 
 
 def tune(subject: Subject, fixed: bool, seconds: float) -> list[Candidate]:
-    """The winner for any shapes, tuned on the first sample, then those for the samples' shapes.
+    """The winner for any shapes, tuned on the first sample, then others for the samples' shapes.
 
     Every one carries its figures. fixed: look for winners by shape at all.
     """
@@ -70,8 +70,8 @@ def tune(subject: Subject, fixed: bool, seconds: float) -> list[Candidate]:
     for sample in subject.samples if fixed else ():
         special = tune_for(subject, sample, True, seconds)
         shapes = {name: array.shape for name, array in sample.items()}
-        choice = replace(special.choice, shapes=shapes)
-        found.append(replace(special, choice=choice))
+        if special.choice.way != general.choice.way:
+            found.append(replace(special, choice=replace(special.choice, shapes=shapes)))
     return found
 
 
