@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,19 @@ def test_mutated_entries_never_raise(cache: Cache) -> None:
         if number % 2 and number % 4 != 3 and bytes(mutated) != good["bin"]:
             assert got is None
     assert plan is not None and 200 < refused < 400
+
+
+def test_versions_are_those_of_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import version
+
+    found = facts.libraries()
+    assert found["ort"] == version("onnxruntime")
+    assert ("openvino" in found) == (find_spec("openvino") is not None)
+    monkeypatch.setattr(facts, "LIBRARIES", {"none": ("no_such_package", "none"),
+                                             "numpy": ("numpy", "other"),
+                                             "pytest": ("pytest", "other", "pytest")})  # fmt: skip
+    uncached = facts.library_version.__wrapped__
+    assert uncached("none") is None and uncached("numpy") == "unknown"
+    monkeypatch.setattr(facts, "_from_folders", lambda distributions: None)
+    assert uncached("pytest") == pytest.__version__
+    assert facts.cores() >= 1 and set(facts.processor()) == {"processor", "features", "cores"}
