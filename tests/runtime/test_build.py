@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import latentsr
 from command_line import latentsr as run_command
+from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import Graph
@@ -38,6 +40,15 @@ def everything_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let any right candidate win, whatever the clock says."""
     monkeypatch.setattr(tune, "LEAST_GAIN", 0.0)
     monkeypatch.setattr(tune, "LEAST_SAVED_MS", float("-inf"))
+
+
+class StandInEngine(Engine):
+    """An engine that is never run."""
+
+    runs_on = "nowhere"
+
+    def run(self, inputs: Any) -> dict[str, np.ndarray]:
+        raise AssertionError("not to be run")
 
 
 class StandIn:
@@ -80,7 +91,7 @@ def test_another_size_and_force_build_again(cache: Cache, picture: np.ndarray) -
     build(picture)
     report, said = build(picture, sizes=[(64, 64)])
     assert any("was built for the sizes [(75, 101)]; building it again" in line for line in said)
-    assert any(row["for"] == {"y_hat": (1, 96, 4, 4)} for row in report.rows)
+    assert any(row["measured_on"] == {"y_hat": [1, 96, 4, 4]} for row in report.rows)
     assert not any("tuning" in line for line in build(picture, sizes=[(64, 64)])[1])
     assert any("is there already; building" in line for line in build(picture, force=True)[1])
 
@@ -171,7 +182,10 @@ def test_measuring() -> None:
     assert calls == list("abcbcacab") and {len(found) for found in times.values()} == {3}
     assert sorted(rank({str(i): lambda: None for i in range(7)}, 0.01)) == list("0123456")
     figures = compare(lambda: None, lambda: None, 0.001)
-    assert set(figures) == {"before_ms", "after_ms", "ratio", "rounds"} and figures["rounds"] >= 5
+    assert (
+        set(figures) == {"before_ms", "after_ms", "ratio", "ratio_low", "rounds"}
+        and figures["rounds"] >= 5
+    )
     assert share_of_sgemm(lambda: sum(range(1000)), 1e6, 3) > 0
 
 
@@ -198,3 +212,26 @@ def test_command_line(cache: Cache, picture: np.ndarray, tmp_path: Path) -> None
     for wrong in (["--size", "12"], ["--size", "0x4"], ["--backend", "npu"], ["--route", "no"]):
         failed = run_command("build", "demo", *wrong, cwd=tmp_path, code=2)
         assert failed.stderr.startswith("error: ")
+
+
+def test_winners_by_shape_only_where_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [{"x": np.zeros((1, 3, side, side), np.float32)} for side in (4, 8)]
+    plain = candidates.Candidate(Choice("ort"), StandInEngine(), b"")
+
+    def winner(subject: Any, sample: Any, fixed: bool, seconds: float) -> candidates.Candidate:
+        wide = fixed and sample["x"].shape[-1] == 8
+        return replace(plain, choice=Choice("ort", threads=1)) if wide else plain
+
+    monkeypatch.setattr(tune, "tune_for", winner)
+    subject = tune.Subject(b"", "net", Graph("f", ("x",), ("y",), 1.0, "fp32", {}), samples)
+    assert [found.choice for found in tune.tune(subject, True, 0.0)] == [
+        Choice("ort"), Choice("ort", threads=1, shapes={"x": (1, 3, 8, 8)}),
+    ]  # fmt: skip
+    assert len(tune.tune(subject, False, 0.0)) == 1
+
+
+def test_what_pays() -> None:
+    figures = {"before_ms": 10.0, "after_ms": 8.0, "ratio": 1.25, "ratio_low": 1.1}
+    assert tune._pays(figures)
+    for change in ({"ratio": 1.02}, {"ratio_low": 0.97}, {"after_ms": 9.9}):
+        assert not tune._pays({**figures, **change})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,9 @@ def test_stale_and_damaged_plans(
         Plan((Choice("ort", threads=10**9),), ()).to_bytes(),
         Plan((Choice("ort", shapes={"y_hat": (1, -1)}),), ()).to_bytes(),
         Plan((Choice("ort"), Choice("ort")), ()).to_bytes(),
+        Plan((Choice("ort"),), ()).to_bytes().replace(b'"sizes": []', b'"sizes": [[1, 1e999]]'),
+        Plan((Choice("ort"),), ()).to_bytes().replace(b'"shapes": null', b'"shapes": [1]'),
+        Plan((Choice("ort"),), ()).to_bytes().replace(b'"ort"', b"{}"),
     ],
 )
 def test_plans_that_are_none(cache: Cache, payload: bytes) -> None:
@@ -199,3 +203,45 @@ def test_warmup_loads_engines_for_a_size(cache: Cache, picture: np.ndarray) -> N
         assert not any(stage.kind == "start" for stage in codec.timeline.stages)
         with pytest.raises(ImageError, match="size cannot be coded"):
             codec.warmup("lr", (0, 5))
+
+
+def test_mutated_entries_never_raise(cache: Cache) -> None:
+    put(cache, "synthesis", Choice("ort", threads=2), Choice("openvino", shapes=SHAPES, fixed=True))
+    sha256 = digest(Bundle("demo").graph("synthesis"))
+    name = plan_name(sha256, "fp32")
+    good = {suffix: (cache.folder / f"{name}.{suffix}").read_bytes() for suffix in ("bin", "json")}
+    plan, _ = find_plan(cache, sha256, "fp32")
+    rng, refused = np.random.default_rng(7), 0
+    for number in range(400):
+        data = {suffix: bytearray(found) for suffix, found in good.items()}
+        mutated = data["bin" if number % 2 else "json"]
+        for _ in range(int(rng.integers(1, 4))):
+            mutated[int(rng.integers(len(mutated)))] = int(rng.integers(256))
+        if number % 4 == 3:  # the payload's hash made right, as whoever can write here could
+            raw = json.loads(good["json"])
+            raw |= {"sha256": digest(bytes(data["bin"])), "bytes": len(data["bin"])}
+            data["json"] = bytearray(json.dumps(raw).encode())
+        for suffix, found in data.items():
+            (cache.folder / f"{name}.{suffix}").write_bytes(found)
+        got, reason = find_plan(cache, sha256, "fp32")
+        assert (got is None) == (reason is not None)
+        refused += got is None
+        if number % 2 and number % 4 != 3 and bytes(mutated) != good["bin"]:
+            assert got is None
+    assert plan is not None and 200 < refused < 400
+
+
+def test_versions_are_those_of_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import version
+
+    found = facts.libraries()
+    assert found["ort"] == version("onnxruntime")
+    assert ("openvino" in found) == (find_spec("openvino") is not None)
+    monkeypatch.setattr(facts, "LIBRARIES", {"none": ("no_such_package", "none"),
+                                             "numpy": ("numpy", "other"),
+                                             "pytest": ("pytest", "other", "pytest")})  # fmt: skip
+    uncached = facts.library_version.__wrapped__
+    assert uncached("none") is None and uncached("numpy") == "unknown"
+    monkeypatch.setattr(facts, "_from_folders", lambda distributions: None)
+    assert uncached("pytest") == pytest.__version__
+    assert facts.cores() >= 1 and set(facts.processor()) == {"processor", "features", "cores"}

@@ -49,18 +49,18 @@ def rank(runs: Mapping[str, Run], seconds: float) -> list[str]:
 
 
 def compare(before: Run, after: Run, seconds: float) -> dict[str, float]:
-    """Medians in milliseconds, and the median of the ratios of neighbouring runs."""
+    """Medians in milliseconds, and median and lower quartile of the ratios of neighbouring runs."""
     before(), after()
     begin = time.perf_counter()
     before(), after()
     cost = max(time.perf_counter() - begin, 1e-6)
     rounds = int(np.clip(seconds / cost, 5, 101))
     times = interleaved({"before": before, "after": after}, rounds)
-    pairs = zip(times["before"], times["after"], strict=True)
+    ratios = [b / a for b, a in zip(times["before"], times["after"], strict=True)]
     return {
         "before_ms": float(np.median(times["before"])),
-        "after_ms": float(np.median(times["after"])),
-        "ratio": float(np.median([b / a for b, a in pairs])), "rounds": rounds,
+        "after_ms": float(np.median(times["after"])), "ratio": float(np.median(ratios)),
+        "ratio_low": float(np.quantile(ratios, 0.25)), "rounds": rounds,
     }  # fmt: skip
 
 

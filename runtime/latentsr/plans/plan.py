@@ -54,6 +54,11 @@ class Choice:
         """What the form computes in."""
         return INT8 if self.form.startswith(INT8) else "fp32"
 
+    @property
+    def way(self) -> tuple[object, ...]:
+        """All that decides how the graph is run; equal ways need one engine."""
+        return self.library, self.form, self.graph, self.threads, self.fixed
+
     def describe(self) -> str:
         """In a few words."""
         count = self.threads
@@ -110,13 +115,19 @@ def find_plan(cache: Cache, graph_hash: str, precision: str) -> tuple[Plan | Non
         return None, reason
     try:
         return read_plan(entry), None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except ValueError as error:
         return None, f"{name} is damaged: {error}"
 
 
 def read_plan(entry: Entry) -> Plan:
-    """The plan that an entry holds; ValueError, TypeError or KeyError where it is none."""
-    raw = json.loads(entry.data)
+    """The plan that an entry holds; ValueError where it is none."""
+    try:
+        return _plan(json.loads(entry.data))
+    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__} {error}"[:200]) from None
+
+
+def _plan(raw: Mapping[str, Any]) -> Plan:
     choices, sizes = raw["choices"], raw["sizes"]
     if not isinstance(choices, list) or not 1 <= len(choices) <= _MOST_CHOICES:
         raise ValueError("no list of choices")
