@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +21,10 @@ from latentsr.bundle import Bundle
 from latentsr.entropy.repair import Repair
 from latentsr.errors import BundleError, DesyncError, StreamError, UsageError
 from latentsr.image import to_rgb8
+from latentsr.last_call import CallRecord, LastCall
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
+from latentsr.pipeline.many import ManyPictures
 from latentsr.stream import Padding, Stream
 from latentsr.timing import Timeline
 
@@ -28,20 +32,22 @@ MAX_OWN_THREADS = 8
 """Threads for entropy coding and image steps where the caller names no number."""
 
 
-class Codec:
+class Codec(ManyPictures):
     """A loaded bundle. Engines are prepared when a route first needs them.
 
-    Calls may come from several threads; `timeline` then is that of the last call to end, as is
-    `repairs`: for each chunk that was coded with a float network's scales, how many of them are
-    in doubt here and how many had to be changed (see `latentsr.entropy.repair`).
+    All methods may be called from any number of threads at a time and give what they give in one.
+    `timeline` and `repairs` are those of the asking thread's last call; a thread that made none
+    gets those of the last call to end. `repairs` says for each chunk that was coded with a float
+    network's scales how many of them are in doubt here and how many had to be changed (see
+    `latentsr.entropy.repair`).
     """
 
     def __init__(self, bundle: Bundle, backend: str, options: EngineOptions) -> None:
         self.bundle = bundle
-        self.timeline = Timeline()
-        self.repairs: list[Repair] = []
-        self._backend, self._options = get_backend(backend), options
+        self.last_call = LastCall()
+        self.backend, self.options = get_backend(backend), options
         self._engines: dict[str, Engine] = {}
+        self._siblings: dict[EngineOptions, Codec] = {}
         self._lock = threading.Lock()
         self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
         entropy = routes.entropy_models(bundle, self._threads)
@@ -64,12 +70,35 @@ class Codec:
         """Give the engines' memory back; a later call loads them again."""
         with self._lock:
             self._engines.clear()
+            siblings, self._siblings = self._siblings, {}
+        for sibling in siblings.values():
+            sibling.close()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Stage times of the last call."""
+        return self.last_call.record.timeline
+
+    @property
+    def repairs(self) -> Sequence[Repair]:
+        """What was mended in the last call; empty where nothing was in doubt."""
+        return self.last_call.record.repairs
+
+    def with_options(self, **changes: Any) -> Codec:
+        """This bundle with some `EngineOptions` changed: made once, and closed with this codec."""
+        options = replace(self.options, **changes)
+        if options == self.options:
+            return self
+        with self._lock:
+            if options not in self._siblings:
+                self._siblings[options] = Codec(self.bundle, self.backend.name, options)
+            return self._siblings[options]
 
     def engine(self, name: str) -> Engine:
         """The engine of one graph, loaded on first use."""
         with self._lock:
             if name not in self._engines:
-                self._engines[name] = load_engine(self.bundle, name, self._backend, self._options)
+                self._engines[name] = load_engine(self.bundle, name, self.backend, self.options)
             return self._engines[name]
 
     def runs_on(self, route: str | None = None) -> str:
@@ -123,7 +152,7 @@ class Codec:
         contexts = any(chunk.context for chunk in self.bundle.manifest.chunks)
         run.form = "lanes" if run.exact or (exact and not contexts) else "compressai"
         self._execute(self.bundle.route(route, "encode"), run)
-        self.timeline = run.timeline
+        self.last_call.keep(CallRecord(run.timeline, run.repairs))
         return run
 
     def decode(self, stream: bytes | bytearray | memoryview, route: str = "lr") -> np.ndarray:
@@ -140,6 +169,10 @@ class Codec:
 
         route: None for the one that the bundle names, usually ``latent_x4``.
         """
+        return self._decode(stream, self.enlarging_route(route))
+
+    def enlarging_route(self, route: str | None) -> Route:
+        """A decode route that enlarges, by default the bundle's; UsageError for another."""
         route = self.bundle.manifest.upscale if route is None else route
         chosen = self.bundle.route(route, "decode")
         if chosen.scale == 1:
@@ -149,7 +182,7 @@ class Codec:
                 f"route does not enlarge: found {route!r}, expected one of "
                 f"{', '.join(larger) or '(none)'}; choose one of these or use decode"
             )
-        return self._decode(stream, chosen)
+        return chosen
 
     def open_stream(self, data: bytes | bytearray | memoryview) -> Stream:
         """Take a stream apart and make sure that it belongs to this bundle.
@@ -212,7 +245,7 @@ class Codec:
                 f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
                 "device, decode it there or write it again with this runtime"
             )
-        self.timeline, self.repairs = run.timeline, run.repairs
+        self.last_call.keep(CallRecord(run.timeline, run.repairs))
         picture: np.ndarray = run.values["picture"]
         with run.timeline.stage("release", "image"):
             run.values.clear()  # large arrays: giving their memory back takes time of its own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,7 @@ COMPRESSAI_FILES = (".bin",)
 # Suffixes of streams that are files of a known format, the first for writing.
 FILE_STREAMS = {"jpeg": (".jpg", ".jpeg")}
 _MAX_STREAM = 1 << 30
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -24,21 +25,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises UsageError where the folder is missing or cannot be written.
     """
+    # Not tempfile: its files are private, and finding out what other files here would be allowed
+    # means to change the process's mask for a moment, which other threads' files would see.
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        file = os.fdopen(os.open(hidden, _CREATE, 0o666), "wb")
     except OSError as error:
         raise _cannot_write(path, error) from None
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             write(file)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
+        hidden.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from None
     finally:
-        Path(name).unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -252,7 +252,7 @@ def test_windowed_codec_is_exported_and_codes(pictures: Path, tmp_path: Path) ->
         codec.main([*common(pictures, out, 2), *sizes, "--window", "9"])
 
 
-@pytest.mark.parametrize("part", [None, "mask", "residual"])
+@pytest.mark.parametrize("part", [None, "mask", "residual", "both"])
 def test_selective_detail_without_a_part(pictures: Path, tmp_path: Path, part: str | None) -> None:
     out = tmp_path / "selective.pth"
     sizes = ["--share", "0.05", "--features", "4", "--blocks", "1", "--crop", "128", "--batch", "1"]
@@ -262,8 +262,12 @@ def test_selective_detail_without_a_part(pictures: Path, tmp_path: Path, part: s
     with torch.no_grad():
         made = network(torch.rand(1, 3, 64, 128))
     enlarged = torch.nn.functional.interpolate(made["x_m"], scale_factor=2, mode="bilinear")
-    assert bool((made["mask"] < 1e-9).all()) == (part == "mask")
-    assert torch.allclose(made["x_m2"], enlarged, atol=1e-6) == (part == "residual")
+    assert bool((made["mask"] < 1e-9).all()) == (part in ("mask", "both"))
+    assert torch.allclose(made["x_m2"], enlarged, atol=1e-6) == (part in ("residual", "both"))
+    again = tmp_path / "again.pth"
+    selective.main([*common(pictures, again, 1), *sizes, *left_out, "--start", str(out)])
+    begun, kept = (torch.load(path, weights_only=True)["encoder.0.weight"] for path in (again, out))
+    assert torch.allclose(begun, kept, atol=0.01)
     with pytest.raises(UsageError, match="--crop: found 64, expected a multiple of 128"):
         selective.main([*common(pictures, out, 1), "--crop", "64"])
 

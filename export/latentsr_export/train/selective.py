@@ -5,7 +5,9 @@ python -m latentsr_export.train.selective --pictures DIR --out codec.pth --minut
 The picture that is coded is the original halved; the ×2 picture is compared with the original, the
 blended one with what was coded. The paper's perceptual and adversarial losses and its annotations
 of text and faces are not here: the mask learns where the detail decoder is the better one.
---without leaves a part out, to measure what it is good for.
+--without leaves a part out, to measure what it is good for; --start goes on from a codec that had
+the same or fewer parts. The SR residual starts at nothing: an untrained one would disturb the main
+decoder, whose picture it is added to, and is slow to be unlearned.
 """
 
 from __future__ import annotations
@@ -22,22 +24,29 @@ from latentsr.errors import UsageError
 from latentsr_export.networks.suzuki import DETAIL, ENCODER, HYPER, LATENT, MAIN, SelectiveDetail
 from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import STRIDE, batches
-from latentsr_export.train.loop import Batch, Trainer, save_atomically
+from latentsr_export.train.loop import Batch, Trainer, save_atomically, start_from
 
 NEVER = -30.0  # of the mask before its sigmoid: never the detail decoder
 
 
-def leave_out(network: Any, part: str | None) -> None:
-    """Make one part say nothing, for good: ``mask``, ``residual``, or None."""
-    layer = {"mask": network.detail[-1], "residual": network.residual.tail, None: None}[part]
-    if layer is None:
-        return
+def silence(layer: Any) -> None:
+    """Make a convolution give zeros."""
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.zero_()
-        if part == "mask":
-            layer.bias[3] = NEVER
-    layer.requires_grad_(False)
+
+
+def leave_out(network: Any, part: str | None) -> None:
+    """Make parts say nothing, for good: ``mask``, ``residual``, ``both``, or None."""
+    if part in ("mask", "both"):
+        last = network.detail[-1]
+        silence(last)
+        with torch.no_grad():
+            last.bias[3] = NEVER
+        last.requires_grad_(False)
+    if part in ("residual", "both"):
+        silence(network.residual.tail)
+        network.residual.tail.requires_grad_(False)
 
 
 def rate_distortion(weight: float) -> Any:
@@ -64,7 +73,8 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument("--features", type=int, default=32, help="of the SR residual module")
     parser.add_argument("--blocks", type=int, default=4, help="of the SR residual module")
     parser.add_argument("--weight", type=float, default=0.01, help="of the distortion (lambda)")
-    parser.add_argument("--without", choices=("mask", "residual"), help="leave this part out")
+    parser.add_argument("--without", choices=("mask", "residual", "both"), help="leave this out")
+    parser.add_argument("--start", type=Path, help="codec to begin with, of the same sizes")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     if given.crop % (2 * STRIDE):
@@ -77,6 +87,9 @@ def main(argv: Sequence[str]) -> Path:
     network = SelectiveDetail(
         encoder, main_decoder, detail, LATENT, HYPER, given.features, given.blocks
     )
+    silence(network.residual.tail)
+    if given.start is not None:
+        start_from(network, given.start)
     leave_out(network, given.without)
     trainer = Trainer(network, settings)
     feed = batches(pictures, given.crop, given.batch, given.seed + trainer.step)

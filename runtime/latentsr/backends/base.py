@@ -22,13 +22,15 @@ class EngineOptions:
     """How to run engines: device name, and threads (None leaves the choice to the library).
 
     profile: measure every node, which makes the engine slower. precision: which variant of a
-    graph to take where the bundle has one; on CPUs ``fp16`` is slower.
+    graph to take where the bundle has one; on CPUs ``fp16`` is slower. callers: calls at a time
+    that an engine should be made for, each with so many threads; more than that may wait.
     """
 
     device: str = "cpu"
     threads: int | None = None
     profile: bool = False
     precision: str = "fp32"
+    callers: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,15 @@ class Engine(ABC):
 
 
 class Backend(ABC):
-    """An engine library."""
+    """An engine library.
+
+    counts_callers: whether `EngineOptions.callers` makes a difference; where not, an engine runs
+    each call on the caller's own thread.
+    """
 
     name: str
     package: str
+    counts_callers = False
 
     @abstractmethod
     def load(self, graph: bytes, label: str, options: EngineOptions) -> Engine:

@@ -95,6 +95,7 @@ class OpenVinoBackend(Backend):
 
     name = "openvino"
     package = "openvino"
+    counts_callers = True
 
     def load(self, graph: bytes, label: str, options: EngineOptions) -> Engine:
         """Compile a model for the CPU."""
@@ -114,7 +115,9 @@ class OpenVinoBackend(Backend):
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
         settings["PERFORMANCE_HINT"] = "LATENCY"
         if options.threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = options.threads
+            settings["INFERENCE_NUM_THREADS"] = options.threads * options.callers
+        if options.callers > 1:
+            settings["NUM_STREAMS"] = options.callers  # inferences that run side by side
         if options.profile:
             settings["PERF_COUNT"] = True
         try:

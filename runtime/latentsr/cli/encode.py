@@ -12,10 +12,13 @@ from latentsr.cli.options import (
     BundleOption,
     FileFormat,
     FormatOption,
+    JobsOption,
+    JsonLinesOption,
     JsonOption,
     OutputOption,
     Precision,
     PrecisionOption,
+    ResumeOption,
     ThreadsOption,
 )
 
@@ -32,12 +35,15 @@ def encode(
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
+    as_lines: JsonLinesOption = False,
+    jobs: JobsOption = None,
+    resume: ResumeOption = False,
 ) -> None:
     """Compress pictures to streams (.lss, or .jpg where the bundle's streams are JPEG files), or to
     files of CompressAI's example (.bin).
     """
-    from latentsr.cli.batch import run_jobs
-    from latentsr.codec import load
+    from latentsr.cli.batch import Manner, run_jobs
+    from latentsr.codec import Codec, load
     from latentsr.compressai_file import from_stream
     from latentsr.files import (
         PICTURES,
@@ -48,6 +54,7 @@ def encode(
         write_bytes,
     )
 
+    manner = Manner(as_json, as_lines, jobs, resume)
     files = expand(inputs, PICTURES)
     foreign = file_format is FileFormat.compressai
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
@@ -55,20 +62,20 @@ def encode(
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
         targets = name_outputs(files, output, ".bin" if foreign else own)
 
-        def job(source: Path, target: Path) -> dict[str, Any]:
+        def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
             check_apart(source, target)
-            data = codec.encode(source, route, exact=not foreign, centred=foreign)
-            parts = codec.open_stream(data)
+            data = own.encode(source, route, exact=not foreign, centred=foreign)
+            parts = own.open_stream(data)
             if foreign:
-                data = from_stream(codec.bundle, parts)
+                data = from_stream(own.bundle, parts)
             write_bytes(target, data)
             return {
                 "width": parts.width,
                 "height": parts.height,
                 "bytes": len(data),
                 "bpp": 8 * len(data) / (parts.width * parts.height),
-                "ms": codec.timeline.ms,
-                "stages": codec.timeline.as_dict(),
+                "ms": own.timeline.ms,
+                "stages": own.timeline.as_dict(),
             }
 
-        run_jobs(files, targets, job, as_json)
+        run_jobs(codec, files, targets, job, manner, {"encode": route, "format": file_format})

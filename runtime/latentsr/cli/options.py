@@ -30,8 +30,19 @@ OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Output file, or folder for several inputs.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+JsonLinesOption = Annotated[
+    bool, typer.Option("--jsonl", help="Print a line of JSON for each file as soon as it is done.")
+]
+JobsOption = Annotated[
+    int | None, typer.Option(help="Files at a time; default: cores, shared with --threads.")
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Leave out what an earlier run did, and keep its journal.")
+]
 BackendOption = Annotated[str, typer.Option(help="Engine backend.")]
-ThreadsOption = Annotated[int | None, typer.Option(help="Engine threads; default: the library's.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="Engine threads for each file; default: cores over jobs.")
+]
 FormatOption = Annotated[
     FileFormat, typer.Option("--format", help="Ours, or that of CompressAI's examples/codec.py.")
 ]

@@ -11,10 +11,13 @@ from latentsr.cli.options import (
     BundleOption,
     FileFormat,
     FormatOption,
+    JobsOption,
+    JsonLinesOption,
     JsonOption,
     OutputOption,
     Precision,
     PrecisionOption,
+    ResumeOption,
     ThreadsOption,
 )
 
@@ -31,15 +34,20 @@ def upscale(
     threads: ThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
+    as_lines: JsonLinesOption = False,
+    jobs: JobsOption = None,
+    resume: ResumeOption = False,
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
+    from latentsr.cli.batch import Manner
     from latentsr.cli.decode import decode_files
     from latentsr.codec import load
 
+    manner = Manner(as_json, as_lines, jobs, resume)
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         codec.bundle.route(chosen, "decode")
         decode_files(
-            inputs, output, f"_{chosen}.png", as_json, file_format, codec,
-            lambda data: codec.upscale(data, chosen),
+            inputs, output, f"_{chosen}.png", manner, file_format, codec,
+            lambda own, data: own.upscale(data, chosen), {"upscale": chosen},
         )  # fmt: skip
