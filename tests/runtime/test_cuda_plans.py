@@ -1,4 +1,4 @@
-"""What of `latentsr.cuda` takes no device: plans, their limits, and how a missing device is told."""
+"""What of `latentsr.cuda` takes no device: plans, limits, and how a missing device is told."""
 
 from __future__ import annotations
 
