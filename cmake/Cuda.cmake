@@ -51,7 +51,8 @@ endfunction()
 function(latentsr_emulate_cuda target)
   find_package(CUDAToolkit REQUIRED)
   target_sources(${target} PRIVATE
-    src/cuda/encode_room.cpp src/cuda/lane_view.cpp tests/host_launches.cpp)
+    src/cdf_tables.cpp src/lane_tables.cpp src/cuda/encode_room.cpp src/cuda/lane_view.cpp
+    tests/host_launches.cpp)
+  target_include_directories(${target} PRIVATE include)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
-  target_link_libraries(${target} PRIVATE latentsr_core)
 endfunction()

@@ -18,9 +18,15 @@ from native_drivers import build, configure, need, need_sanitizers, report
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build in which nothing can be touched beside its array unseen, where the compiler can."""
     place = tmp_path_factory.mktemp("cuda-emulation")
-    configure(place)
-    return place
+    options = ["LATENTSR_SANITIZE=ON", "CMAKE_BUILD_TYPE=Debug"]
+    try:
+        need_sanitizers(need("c++"), "address,undefined", place)
+    except pytest.skip.Exception:
+        options = []
+    configure(place / "build", *options)
+    return place / "build"
 
 
 def check_streams(found: dict[str, int]) -> None:
@@ -29,11 +35,11 @@ def check_streams(found: dict[str, int]) -> None:
 
 
 def test_lanes_agree_with_the_scalar_coder(folder: Path) -> None:
-    check_streams(report([str(build(folder, "cuda_lanes")), "400"]))
+    check_streams(report([str(build(folder, "cuda_lanes")), "150"]))
 
 
 def test_steps_agree_with_the_scalar_steps(folder: Path) -> None:
-    assert report([str(build(folder, "cuda_steps")), "1000"]) == {"rounds": 1000}
+    assert report([str(build(folder, "cuda_steps")), "150"]) == {"rounds": 150}
 
 
 def numbers_of(case: dict) -> list[int]:
@@ -59,10 +65,3 @@ def test_golden_streams(folder: Path, repository: Path) -> None:
     file.write_text(" ".join(map(str, numbers)))
     found = report([str(build(folder, "cuda_golden")), str(file)])
     assert found == {"cases": len(golden["cases"])}
-
-
-def test_nothing_is_touched_beside_its_array(tmp_path: Path) -> None:
-    need_sanitizers(need("c++"), "address,undefined", tmp_path)
-    configure(tmp_path, "LATENTSR_SANITIZE=ON", "CMAKE_BUILD_TYPE=Debug")
-    check_streams(report([str(build(tmp_path, "cuda_lanes")), "40", "2"]))
-    assert report([str(build(tmp_path, "cuda_steps")), "60", "2"]) == {"rounds": 60}
