@@ -6,6 +6,8 @@
 option(LATENTSR_WERROR "Treat compiler warnings as errors" OFF)
 option(LATENTSR_SANITIZE "Build with the address and undefined-behaviour sanitizers" OFF)
 option(LATENTSR_PYTHON "Build the Python module" ON)
+option(LATENTSR_CUDA "Build the CUDA kernels, which takes nvcc" OFF)
+option(LATENTSR_CUDA_EMULATION "Build _cuda_kernels for tests, its kernels run on the processor" OFF)
 option(LATENTSR_DRIVERS "Build the test programs of kernels/tests, which need no Python" OFF)
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

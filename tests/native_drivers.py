@@ -53,9 +53,11 @@ def build(folder: Path, target: str) -> Path:
     return folder / "tests" / target
 
 
-def run(command: list[str]) -> str:
+def run(command: list[str], environment: dict[str, str] | None = None) -> str:
     """Standard output of a command; fails the test, with all it said, where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=600, env=environment
+    )
     said = f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     assert done.returncode == 0, said
     return done.stdout

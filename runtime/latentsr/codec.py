@@ -14,7 +14,7 @@ import numpy as np
 
 from latentsr import jpeg
 from latentsr import stream as container
-from latentsr.backends import get_backend
+from latentsr.backends import get_backend, split_device
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import check_precision, load_engine
 from latentsr.bundle import Bundle
@@ -111,10 +111,17 @@ class Codec(ManyPictures):
             graphs = [step["graph"] for step in steps if step["op"] == "graph"][-1:]
         return self.engine(graphs[0]).runs_on if graphs else "no engine"
 
-    def warmup(self, route: str = "lr") -> None:
-        """Load all engines of a decode route, so that the first picture does not wait."""
+    def warmup(self, route: str = "lr", size: tuple[int, int] | None = None) -> None:
+        """Load all engines of a decode route, so that the first picture does not wait.
+
+        size: width and height of coded pictures to come; a grey one is coded and decoded, so that
+        kernels are chosen and memory is allocated. Raises BackendError, UsageError.
+        """
         for name in self._engines_of(self.bundle.route(route, "decode"), exact=True):
             self.engine(name)
+        if size is not None:
+            container.check_size(*size)
+            self.decode(self.encode(np.full((size[1], size[0], 3), 128, np.uint8)), route)
 
     def encode(
         self, image: Any, route: str = "encode", exact: bool = True, centred: bool = False
@@ -287,13 +294,16 @@ def load(
     """Open a bundle for use.
 
     bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
-    `latentsr.backends.BACKENDS`. threads: for the engines, None leaves it to the library.
-    profile: let the engines measure their nodes, for `latentsr.report.profile`. precision: ``fp32``
-    or ``fp16``, for bundles that were exported with it.
+    `latentsr.backends.BACKENDS`, perhaps with a device: ``ort:cuda``. device: ``cpu``, ``cuda`` or
+    ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
+    None leaves it to the library. profile: let the engines measure their nodes, for
+    `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
+    where `latentsr build` made it.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
     opened = Bundle(bundle)
-    check_precision(opened, precision)
+    backend, device = split_device(backend, device)
+    check_precision(opened, precision, backend)
     return Codec(opened, backend, EngineOptions(device, threads, profile, precision))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import latentsr
-from latentsr.backends import BACKENDS
+from engines.require import gpu_or_skip, missing
+from latentsr.backends import BACKENDS, split_device
 from latentsr.backends.base import Engine
 from latentsr.codec import Codec
 from latentsr.report.verify import available, verify
@@ -54,8 +55,10 @@ def test_a_disturbed_engine_is_seen(picture: np.ndarray) -> None:
     assert all(c["differing_indexes"] + c["desyncs"] == 0 for c in same)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [n for n in BACKENDS if split_device(n)[1] == "cpu"])
 def test_every_installed_backend_is_tried(backend: str, picture: np.ndarray) -> None:
+    if backend == "cpu":
+        pytest.skip("follows plans, and is tried where there are some: test_cpu_backend.py")
     pytest.importorskip({"ort": "onnxruntime"}.get(backend, backend))
     codecs = available("demo")
     assert f"{backend}-1" in codecs and f"{backend}-2" in codecs
@@ -71,3 +74,14 @@ def test_auto_takes_an_installed_backend(picture: np.ndarray) -> None:
     with latentsr.load("demo", backend="ort", threads=1) as codec:
         assert codec.decode(stream).shape == picture.shape
     assert ("OpenVINO" in runs_on) == (find_spec("openvino") is not None)
+
+
+def test_every_gpu_backend_is_tried(picture: np.ndarray) -> None:
+    gpu_or_skip()
+    codecs = available("demo")
+    found = [name for name in codecs if name.endswith("-cuda")]
+    if not found:
+        missing("no engine library for it can be loaded")
+    result = verify({n: c for n, c in codecs.items() if n in (*found, "ort-1")}, [picture])
+    facts = result.as_dict()
+    assert facts["differing_indexes"] == facts["differing_symbols"] == facts["desyncs"] == 0

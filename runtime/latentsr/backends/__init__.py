@@ -10,10 +10,27 @@ from latentsr.errors import UsageError
 
 BACKENDS = {
     "ort": "latentsr.backends.ort:OrtBackend",
+    "ort-tensorrt": "latentsr.backends.ort:OrtTensorRtBackend",
     "openvino": "latentsr.backends.openvino:OpenVinoBackend",
+    "tensorrt": "latentsr.backends.tensorrt:TensorRtBackend",
+    "cpu": "latentsr.backends.cpu:CpuBackend",
 }
 # Fastest first, as `benchmarks/results` has them; the last one needs no check.
 PREFERENCE = ("openvino", "ort")
+# Backends that run on GPUs, those among them that run nowhere else last.
+ON_GPU = ("ort", "ort-tensorrt", "tensorrt")
+_GPU_ONLY = ON_GPU[1:]
+
+
+def split_device(backend: str, device: str = "cpu") -> tuple[str, str]:
+    """Backend and device of a name that may hold both: ``ort:cuda`` is ``ort`` on ``cuda``.
+
+    device: what it is where the name does not say; ``cuda`` for backends that run nowhere else.
+    """
+    name, _, own = backend.partition(":")
+    if own:
+        return name, own
+    return name, "cuda" if name in _GPU_ONLY and device == "cpu" else device
 
 
 def get_backend(name: str) -> Backend:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,11 @@ _OUT_OF_MEMORY = (
     "cannot allocate memory", "could not allocate",
 )  # fmt: skip
 
+if TYPE_CHECKING:
+    from latentsr.plans.cache import Cache
+
 Shape = tuple[int, ...]
+INT8 = "int8"  # a precision of engines; no bundle holds graphs in it
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,11 @@ class EngineOptions:
 
     profile: measure every node, which makes the engine slower. precision: which variant of a
     graph to take where the bundle has one; on CPUs ``fp16`` is slower. callers: calls at a time
-    that an engine should be made for, each with so many threads; more than that may wait.
+    that an engine should be made for, each with so many threads; more than that may wait. fixed:
+    compile for inputs of these shapes alone, where the library gains by it. cache: keep what was
+    compiled, where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never
+    in graphs that decide scales. graphs: capture a CUDA graph for each shape, None where it has no
+    drawback.
     """
 
     device: str = "cpu"
@@ -37,6 +46,10 @@ class EngineOptions:
     profile: bool = False
     precision: str = "fp32"
     callers: int = 1
+    fixed: Mapping[str, Shape] | None = None
+    cache: Cache | None = None
+    tf32: bool = False
+    graphs: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +79,10 @@ class Engine(ABC):
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph once.
 
-        inputs: C-ordered float32 NCHW arrays by the graph's input names.
-        Returns all outputs by name, newly allocated. Raises BackendError.
+        inputs: C-ordered float32 NCHW arrays by the graph's input names; engines on a GPU also
+        take what another engine of that GPU made (`latentsr.backends.values.Resident`).
+        Returns all outputs by name, newly allocated; engines on a GPU return values that stay
+        there until `np.asarray` brings them down. Raises BackendError.
         """
 
     def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

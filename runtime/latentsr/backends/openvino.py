@@ -116,20 +116,10 @@ class OpenVinoBackend(Backend):
                 "engine library is missing: found no openvino, expected it for backend openvino; "
                 "run: pip install 'latentsr[openvino]'"
             ) from None
-        # On some processors OpenVINO would compute in bfloat16 unasked; exact graphs need FP32.
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
-        settings["PERFORMANCE_HINT"] = "LATENCY"
-        # Pinned, the threads of several processes or models would share the first cores.
-        settings["ENABLE_CPU_PINNING"] = False
-        if options.threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = options.threads * options.callers
-        if options.callers > 1:
-            settings["NUM_STREAMS"] = options.callers  # inferences that run side by side
-        if options.profile:
-            settings["PERF_COUNT"] = True
+        settings = _settings(options)
         try:
             core = openvino.Core()
-            compiled = core.compile_model(core.read_model(graph), "CPU", settings)
+            compiled = _compile(core, graph, settings, options)
         except Exception as error:
             raise BackendError(
                 f"graph {label} is refused by OpenVINO {openvino.__version__}: found "
@@ -138,6 +128,41 @@ class OpenVinoBackend(Backend):
             ) from error
         kind = ProfiledOpenVinoEngine if options.profile else OpenVinoEngine
         return kind(compiled, label)
+
+
+def _settings(options: EngineOptions) -> dict[str, Any]:
+    # On some processors OpenVINO would compute in bfloat16 unasked; exact graphs need FP32.
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    settings["PERFORMANCE_HINT"] = "LATENCY"
+    # Pinned, the threads of several processes or models would share the first cores.
+    settings["ENABLE_CPU_PINNING"] = False
+    if options.threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = options.threads * options.callers
+    if options.callers > 1:
+        settings["NUM_STREAMS"] = options.callers  # inferences that run side by side
+    if options.profile:
+        settings["PERF_COUNT"] = True
+    return settings
+
+
+def _compile(core: Any, graph: bytes, settings: dict[str, Any], options: EngineOptions) -> Any:
+    """The compiled model, from the cache where there is one."""
+
+    def fresh() -> Any:
+        model = core.read_model(graph)
+        if options.fixed is not None:
+            model.reshape({name: list(shape) for name, shape in options.fixed.items()})
+        return core.compile_model(model, "CPU", settings)
+
+    if options.cache is None or options.profile:
+        return fresh()
+    from latentsr.backends.prepared import prepared
+
+    return prepared(
+        options.cache, "openvino", graph, {**settings, "fixed": options.fixed}, fresh,
+        lambda compiled: bytes(compiled.export_model().getbuffer()),
+        lambda data: core.import_model(data, "CPU", settings),
+    )  # fmt: skip
 
 
 def _last_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The ONNX Runtime backend on CPU: the embedded default."""
+"""The ONNX Runtime backend: the embedded default on CPUs; on GPUs by `ort_gpu`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime, run_failure
+from latentsr.backends.device import parse_index
 from latentsr.backends.ort_profile import origin_us, read_profile
 from latentsr.errors import BackendError
 
@@ -84,23 +85,17 @@ class OrtBackend(Backend):
 
     name = "ort"
     package = "onnxruntime"
+    tensorrt = False
 
     def load(self, graph: bytes, label: str, options: EngineOptions) -> Engine:
-        """Make a session on the CPU provider."""
-        if options.device != "cpu":
-            raise BackendError(
-                f"device is not available on backend ort: found {options.device!r}, expected "
-                "'cpu'; leave the device at cpu"
-            )
-        try:
-            import onnxruntime as ort
-        except ImportError:
-            raise BackendError(
-                "engine library is missing: found no onnxruntime, expected it for backend ort; "
-                "run: pip install 'latentsr[cpu]'"
-            ) from None
+        """Make a session on the CPU, or for device ``cuda`` on a GPU."""
+        if self.tensorrt:
+            parse_index(options.device, self.name)  # on the CPU it would be ONNX Runtime once more
+        ort = _library(options.device)
         folder = tempfile.TemporaryDirectory(prefix="latentsr-") if options.profile else None
         settings = _settings(ort, options, folder)
+        if options.device != "cpu":
+            return self._load_on_gpu(ort, graph, label, options, settings, folder)
         try:
             session = ort.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -110,6 +105,43 @@ class OrtBackend(Backend):
                 "export the bundle again"
             ) from error
         return ProfiledOrtEngine(session, label, folder) if folder else OrtEngine(session, label)
+
+    def _load_on_gpu(
+        self,
+        ort: Any,
+        graph: bytes,
+        label: str,
+        options: EngineOptions,
+        settings: Any,
+        folder: tempfile.TemporaryDirectory[str] | None,
+    ) -> Engine:
+        from latentsr.backends import ort_gpu
+
+        session, index = ort_gpu.load_on_gpu(ort, graph, label, options, settings, self.tensorrt)
+        if folder is not None:
+            return ProfiledOrtEngine(session, label, folder)
+        capture = ort_gpu.captures(options) and not self.tensorrt
+        kind = ort_gpu.CapturingEngine if capture else ort_gpu.BoundEngine
+        return kind(session, label, "cuda", index)
+
+
+class OrtTensorRtBackend(OrtBackend):
+    """ONNX Runtime's TensorRT provider, with its CUDA provider for what that refuses."""
+
+    name = "ort-tensorrt"
+    tensorrt = True
+
+
+def _library(device: str) -> Any:
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        extra = "cpu" if device == "cpu" else "cuda"
+        raise BackendError(
+            "engine library is missing: found no onnxruntime, expected it for backend ort; "
+            f"run: pip install 'latentsr[{extra}]'"
+        ) from None
+    return ort
 
 
 def _settings(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.base import INT8, Backend, Engine, EngineOptions, NodeTime
+from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import PRECISIONS
@@ -45,11 +47,11 @@ class HalfPorts(Engine):
 
 def _rounded(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     with np.errstate(over="ignore"):
-        return {name: array.astype(np.float16) for name, array in inputs.items()}
+        return {name: on_host(array).astype(np.float16) for name, array in inputs.items()}
 
 
 def _widened(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: array.astype(np.float32) for name, array in outputs.items()}
+    return {name: on_host(array).astype(np.float32) for name, array in outputs.items()}
 
 
 def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOptions) -> Engine:
@@ -57,22 +59,46 @@ def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOpti
 
     name: of a graph, or ``graph#k`` for piece k of its window. Raises BundleError, BackendError.
     """
-    graph, _, piece = name.partition("#")
+    whole, _, piece = name.partition("#")
     if piece and name not in bundle.manifest.graphs:
-        return backend.load(bundle.piece(graph, int(piece)), name, options)
-    engine = backend.load(bundle.graph(name, options.precision), name, options)
+        return backend.load(bundle.piece(whole, int(piece)), name, options)
+    graph, own = graph_for(bundle, name, options)
+    engine = backend.load(graph, name, own)
     variant = bundle.manifest.graphs[name].variants.get(options.precision)
     return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
 
 
-def check_precision(bundle: Bundle, precision: str) -> None:
-    """Raise UsageError for precisions that are unknown, or in which the bundle has no graph."""
-    if precision not in PRECISIONS:
+def graph_for(bundle: Bundle, name: str, options: EngineOptions) -> tuple[bytes, EngineOptions]:
+    """A graph's bytes in the precision of the options or as it is, and the options for it alone.
+
+    These have the precision that the bytes really are in, and TF32 off for graphs that decide
+    scales.
+    """
+    manifest = bundle.manifest
+    graph = bundle.graph(name, options.precision)
+    if options.precision == "fp16" and "fp16" not in manifest.graphs[name].variants:
+        options = replace(options, precision="fp32")
+    if name in (*manifest.entropy_graphs, *manifest.exact.values()):
+        options = replace(options, tf32=False)
+    return graph, options
+
+
+def check_precision(bundle: Bundle, precision: str, backend: str = "ort") -> None:
+    """Raise UsageError for precisions that are unknown, or in which no graph can run here.
+
+    INT8 is of plans (`latentsr.plans`), not of the bundle.
+    """
+    known = (*PRECISIONS, INT8)
+    if precision not in known:
         raise UsageError(
-            f"no such precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}"
+            f"no such precision: found {precision!r}, expected one of {', '.join(known)}"
         )
     graphs = bundle.manifest.graphs.values()
-    if precision != "fp32" and not any(precision in graph.variants for graph in graphs):
+    if precision == INT8:
+        from latentsr.plans.plan import require_int8
+
+        require_int8(bundle, backend)
+    elif precision != "fp32" and not any(precision in graph.variants for graph in graphs):
         raise UsageError(
             f"bundle {bundle.manifest.name} has no graphs in {precision}: found fp32 only, "
             f"expected some; export it with --{precision}, or choose fp32"

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from latentsr.cpuinfo import cpuinfo
+
 PACKAGES = ("latentsr", "numpy", "pillow", "onnxruntime", "openvino")
 _ISA_FLAGS = ("avx2", "fma", "avx512f", "avx512_vbmi2", "avx512_vnni", "avx512_bf16", "amx_tile")
 
 
 def describe_machine(packages: Iterable[str] = PACKAGES) -> dict[str, object]:
     """Processor, cores, memory, system, and versions of packages (None where not installed)."""
-    info = _cpuinfo()
+    info = cpuinfo()
     versions: dict[str, str | None] = {}
     for name in packages:
         try:
@@ -30,16 +32,6 @@ def describe_machine(packages: Iterable[str] = PACKAGES) -> dict[str, object]:
         "memory_bytes": _memory(), "system": platform.platform(),
         "python": platform.python_version(), "versions": versions,
     }  # fmt: skip
-
-
-def _cpuinfo() -> dict[str, str]:
-    """The first processor's lines of /proc/cpuinfo; nothing on other systems."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return {}
-    first = path.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
-    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
 
 
 def _memory() -> int | None:
@@ -71,7 +63,7 @@ def sense_load() -> Load:
         busy = (sum(ticks[:3]) + sum(ticks[5:7])) / second
     if hasattr(os, "getloadavg"):
         average = os.getloadavg()[0]
-    if "cpu MHz" in (info := _cpuinfo()):
+    if "cpu MHz" in (info := cpuinfo()):
         mhz = float(info["cpu MHz"])
     return Load(time.perf_counter(), busy, stolen, average, mhz)
 

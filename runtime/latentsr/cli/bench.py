@@ -50,10 +50,12 @@ def bench(
 
         typer.echo("\n".join(baseline_names()))
         return
+    from latentsr.backends import split_device
     from latentsr.bench.rounds import Schedule
     from latentsr.bench.run import Settings
     from latentsr.bundle import DEMO
 
+    backend, device = split_device(backend)
     settings = Settings(
         bundle=bundle,
         names=tuple(inputs or [str(DEMO.parent / "coffee.png")]),
@@ -61,6 +63,7 @@ def bench(
         baselines=_words(baseline),
         baseline_options={"sr": str(baseline_sr)} if baseline_sr else {},
         backend=backend,
+        device=device,
         threads=threads,
         launches=launches,
         schedule=Schedule(warmup, iterations, burst, duration),

@@ -47,6 +47,7 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
+    from latentsr.backends import split_device
     from latentsr.cli import EXIT_BAD_INPUT
     from latentsr.evaluate.plan import Settings
     from latentsr.evaluate.protocol import run_evaluation
@@ -58,7 +59,7 @@ def evaluate(
     earlier = [read_result(path) for path in also or []]
     settings = Settings(
         tuple(bundles), pictures, _words(routes), scale, reduction, border, _words(metric),
-        backend, threads=threads,
+        *split_device(backend), threads=threads,
     )  # fmt: skip
     with Console(stderr=True).status("starting") as status:
         result = run_evaluation(settings, lambda text: status.update(escape(text)), earlier)

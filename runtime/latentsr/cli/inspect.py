@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 def inspect(
     path: Annotated[str, typer.Argument(help="Bundle folder, demo, or a stream file.")],
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The TensorRT plans built for this bundle.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print a bundle's codec, graphs, parity and routes, or the header of a stream or JPEG file."""
@@ -30,6 +33,11 @@ def inspect(
         return
     folder = Path(path).parent if Path(path).name == "manifest.json" else path
     bundle = Bundle(folder)
+    if engine:
+        from latentsr.cli.engine_table import print_plans
+
+        print_plans(bundle, as_json)
+        return
     for name in bundle.manifest.files:
         bundle.read(name)
     if as_json:
@@ -84,6 +92,7 @@ def _print_bundle(bundle: Bundle) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from latentsr.cli.plan_table import plan_tables
     from latentsr.cli.precision_table import precision_tables
 
     manifest = bundle.manifest
@@ -118,5 +127,5 @@ def _print_bundle(bundle: Bundle) -> None:
     for name, route in manifest.routes.items():
         steps = " → ".join(str(s.get("graph") or s.get("op")) for s in route.steps)
         routes.add_row(name, route.kind, f"x{route.scale}", steps)
-    for table in (graphs, *precision_tables(bundle), parity, routes):
+    for table in (graphs, *precision_tables(bundle), *plan_tables(bundle), parity, routes):
         console.print(table)

@@ -14,6 +14,7 @@ class Precision(StrEnum):
 
     fp32 = "fp32"
     fp16 = "fp16"
+    int8 = "int8"
 
 
 class FileFormat(StrEnum):
@@ -39,7 +40,7 @@ JobsOption = Annotated[
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Leave out what an earlier run did, and keep its journal.")
 ]
-BackendOption = Annotated[str, typer.Option(help="Engine backend.")]
+BackendOption = Annotated[str, typer.Option(help="Engine backend, with a device: ort:cuda.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(help="Engine threads for each file; default: cores over jobs.")
 ]
@@ -47,7 +48,8 @@ FormatOption = Annotated[
     FileFormat, typer.Option("--format", help="Ours, or that of CompressAI's examples/codec.py.")
 ]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="fp16 for bundles exported with it; on CPUs fp32 is faster.")
+    Precision,
+    typer.Option(help="fp16 for bundles exported with it; int8 where `latentsr build` made it."),
 ]
 MemoryOption = Annotated[
     str | None,

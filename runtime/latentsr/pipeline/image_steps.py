@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latentsr import _kernels
+from latentsr.backends.values import Resident
 from latentsr.entropy import isa
 from latentsr.errors import BundleError
 from latentsr.stream import Padding, check_size, pad_to
@@ -59,8 +60,11 @@ def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray
     return planes
 
 
-def crop(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """Remove `scale` times the padding from (1, C, H', W'); a view, which holds all of `x`."""
+def crop(x: Any, run: Geometry, step: Mapping[str, Any]) -> Any:
+    """Remove `scale` times the padding from (1, C, H', W'); a view, which holds all of `x`.
+
+    What lies on a device is cut there.
+    """
     scale = step.get("scale", 1)
     top, left = run.padding.top * scale, run.padding.left * scale
     height, width = run.height * scale, run.width * scale
@@ -69,6 +73,8 @@ def crop(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
             f"route makes a picture of the wrong size: found {x.shape}, expected at least "
             f"{top + height}x{left + width}; check the route's scale"
         )
+    if isinstance(x, Resident):
+        return x.window(top, left, height, width)
     return x[:, :, top : top + height, left : left + width]
 
 
@@ -78,12 +84,18 @@ def clamp(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     return np.clip(x, 0.0, 1.0)
 
 
-def picture(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
+def picture(x: Any, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     """float32 (1, 3, H, W) in 0..1 → uint8 (H, W, 3), clipped and rounded to nearest even.
 
     Samples are `rint(clip(x, 0, 1) * float32(255))`. Crops are taken as they are, without a copy.
+    What lies on a device is made there, where the kernels for it are.
     """
     del step
+    if isinstance(x, Resident):
+        made = x.picture()
+        if made is not None:
+            return made
+        x = x.to_host()
     if x.ndim != 4 or x.shape[:2] != (1, 3):
         raise BundleError(f"route makes no RGB picture: found shape {x.shape}, expected 1x3xHxW")
     if x.dtype.kind != "f":

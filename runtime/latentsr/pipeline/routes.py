@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 
 from latentsr.backends.base import Engine
+from latentsr.backends.values import as_it_is, for_engine, on_host
 from latentsr.bundle import Bundle
 from latentsr.entropy.coder import Coder
 from latentsr.entropy.repair import Repair
@@ -221,8 +222,7 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     manifest = machine.bundle.manifest
     name = manifest.exact.get(step["graph"], step["graph"]) if run.exact else step["graph"]
     graph, engine = manifest.graphs[name], machine.engine(name)
-    # Engines take C order, which a crop has not.
-    given = (np.asarray(run.values[value], order="C") for value in step["in"])
+    given = (for_engine(run.values[value]) for value in step["in"])
     inputs = dict(zip(graph.inputs, given, strict=True))
     first = inputs[graph.inputs[0]]
     stage.macs = round(graph.macs_per_position * first.shape[-1] * first.shape[-2])
@@ -235,14 +235,14 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
 
 
 def _given(step: Step, key: str, run: Run) -> np.ndarray | None:
-    return run.values[step[key]] if step.get(key) is not None else None
+    return on_host(run.values[step[key]]) if step.get(key) is not None else None
 
 
 def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     del stage
     model: Any = machine.entropy[step["chunk"]]
     given = [_given(step, key, run) for key in model.INPUTS]
-    data, latent, crc = model.encode(run.values[step["in"]], *given, run)
+    data, latent, crc = model.encode(on_host(run.values[step["in"]]), *given, run)
     run.chunks[step["chunk"]] = data
     run.values[step["out"]] = latent
     run.symbol_crc = model.crc(crc, run.symbol_crc)
@@ -274,10 +274,12 @@ def _jpeg_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     run.values[step["out"]] = jpeg_step.decode(_chunk(step, run), run)
 
 
-def _image(function: Callable[..., np.ndarray]) -> Callable[[Step, Run, Machine, Stage], None]:
+def _image(
+    function: Callable[..., Any], take: Callable[[Any], Any] = on_host
+) -> Callable[[Step, Run, Machine, Stage], None]:
     def apply(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
         del machine, stage
-        run.values[step["out"]] = function(run.values[step["in"]], run, step)
+        run.values[step["out"]] = function(take(run.values[step["in"]]), run, step)
 
     return apply
 
@@ -289,9 +291,9 @@ STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
     "jpeg_encode": ("image", _jpeg_encode),
     "jpeg_decode": ("image", _jpeg_decode),
     "pad": ("image", _image(image_steps.pad)),
-    "crop": ("image", _image(image_steps.crop)),
+    "crop": ("image", _image(image_steps.crop, as_it_is)),
     "clamp": ("image", _image(image_steps.clamp)),
-    "picture": ("image", _image(image_steps.picture)),
+    "picture": ("image", _image(image_steps.picture, as_it_is)),
     "resize": ("image", _image(image_steps.resize)),
     "reduce": ("image", _image(image_steps.reduce)),
 }

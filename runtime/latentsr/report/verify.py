@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends import BACKENDS
+from latentsr.backends import BACKENDS, ON_GPU, split_device
+from latentsr.backends.values import on_host
+from latentsr.bundle import Bundle
 from latentsr.codec import Codec, load
 from latentsr.errors import BackendError, CorruptStream, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.entropy_step import EntropyModel
 from latentsr.pipeline.routes import Run
+from latentsr.plans.plan import planned
 
 THREADS = (1, 2)
 CORNER = 128  # pixels a side: pixel SR networks take their time
@@ -67,19 +70,29 @@ class Verification:
 
 
 def available(bundle: str) -> dict[str, Codec]:
-    """A codec for each backend that can be loaded here and each thread count."""
-    found = {}
-    for backend in BACKENDS:
+    """A codec for each backend that can be loaded here, thread count, and kind of device."""
+    found: dict[str, Codec] = {}
+    for backend in (name for name in BACKENDS if split_device(name)[1] == "cpu"):
+        if backend == "cpu" and not planned(Bundle(bundle), "fp32"):
+            continue  # it would be ONNX Runtime once more
         for threads in THREADS:
-            codec = load(bundle, backend=backend, threads=threads)
-            try:
-                codec.engine(next(iter(codec.bundle.manifest.graphs)))
-            except BackendError:
+            if not _add(found, f"{backend}-{threads}", load(bundle, backend, "cpu", threads)):
                 break
-            found[f"{backend}-{threads}"] = codec
+    for backend in ON_GPU:
+        _add(found, f"{backend}-cuda", load(bundle, backend, "cuda"))
     if not found:
         raise UsageError("no engine library is installed; run: pip install 'latentsr[cpu]'")
     return found
+
+
+def _add(found: dict[str, Codec], name: str, codec: Codec) -> bool:
+    """Add a codec whose engines can be loaded here."""
+    try:
+        codec.engine(next(iter(codec.bundle.manifest.graphs)))
+    except BackendError:
+        return False
+    found[name] = codec
+    return True
 
 
 def verify(
@@ -140,7 +153,7 @@ def _latents(codec: Codec, route: str, run: Run) -> list[np.ndarray]:
 def _indexes(codec: Codec, run: Run) -> list[np.ndarray]:
     found = []
     for step in _steps(codec, "encode"):
-        scales = run.values.get(str(step.get("scales")))
+        scales = on_host(run.values.get(str(step.get("scales"))))
         if scales is not None:
             model = codec.machine.entropy[step["chunk"]]
             assert isinstance(model, EntropyModel)  # context models take features
@@ -175,6 +188,7 @@ def _parity(runs: dict[str, Run], parity: dict[str, float], prefix: str = "") ->
     for name, value in listed[0].values.items() if listed else ():
         if value.dtype != np.float32:
             continue
-        found = max(float(np.abs(run.values[name] - value).max()) for run in listed)
+        first = on_host(value)
+        found = max(float(np.abs(on_host(run.values[name]) - first).max()) for run in listed)
         key = prefix + name
         parity[key] = max(parity.get(key, 0.0), found)

@@ -1,0 +1,1 @@
+"""Forms of graphs for `latentsr build`: other nodes, the same function. Needs onnx, not torch."""

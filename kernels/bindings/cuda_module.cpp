@@ -1,0 +1,28 @@
+// cuda_module.cpp - latentsr._cuda_kernels: hands device pointers to the launches.
+#include "cuda_arrays.h"
+
+namespace {
+
+// Why kernels cannot run here; empty when they can. Makes the device's primary context, unless
+// one is current.
+std::string obstacle() {
+  int count = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&count);
+  if (counted != cudaSuccess) {
+    return cudaGetErrorString(counted);
+  }
+  if (count == 0) {
+    return "no CUDA-capable device is detected";
+  }
+  const cudaError_t made = cudaFree(nullptr);
+  return made == cudaSuccess ? std::string() : cudaGetErrorString(made);
+}
+
+}  // namespace
+
+NB_MODULE(_cuda_kernels, module) {
+  module.doc() = "Kernels on CUDA devices. Use latentsr.cuda, which checks and words.";
+  module.def("obstacle", &obstacle);
+  bind_cuda_lanes(module);
+  bind_cuda_steps(module);
+}

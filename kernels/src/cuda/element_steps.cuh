@@ -1,0 +1,106 @@
+// element_steps.cuh - latents to symbols and back, scales to rows: one element each.
+//
+// Plain code for one thread, with the bits of ../latent_steps.cpp and ../scale_indexes.cpp. It
+// must be compiled without fused multiplications.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "half.cuh"
+#include "latentsr/latent_steps.h"
+
+namespace latentsr::cuda {
+
+// Keeps the lowest position at which a fault was seen.
+LATENTSR_DEVICE void note_fault(std::uint64_t* first, std::uint64_t position) {
+#ifdef __CUDA_ARCH__
+  atomicMin(reinterpret_cast<unsigned long long*>(first),
+            static_cast<unsigned long long>(position));
+#else
+  *first = position < *first ? position : *first;
+#endif
+}
+
+// Divisions of 64 bits take a GPU many times as long.
+LATENTSR_DEVICE std::uint64_t quotient(std::uint64_t number, std::uint64_t by) {
+  return (number | by) >> 32 == 0
+             ? static_cast<std::uint32_t>(number) / static_cast<std::uint32_t>(by)
+             : number / by;
+}
+
+LATENTSR_DEVICE float mean_at(const Means& means, std::uint64_t i) {
+  if (means.count == 0) {
+    return 0.0f;
+  }
+  const std::uint64_t number = means.repeat == 1 ? i : quotient(i, means.repeat);
+  return number < means.count
+             ? means.values[number]
+             : means.values[number - quotient(number, means.count) * means.count];
+}
+
+template <class Sample>
+struct QuantiseStep {
+  const Sample* latent;
+  Means means;
+  std::int32_t* symbols;
+  float* restored;  // or null
+  std::uint64_t* fault;
+};
+
+template <class Sample>
+LATENTSR_DEVICE void quantise(const QuantiseStep<Sample>& step, std::uint64_t i) {
+  const float mean = mean_at(step.means, i);
+  const float residual = widen(step.latent[i]) - mean;
+  if (!(fabsf(residual) <= kSymbolLimit)) {  // NaN, too
+    note_fault(step.fault, i);
+    return;
+  }
+  const auto symbol = static_cast<std::int32_t>(rintf(residual));
+  step.symbols[i] = symbol;
+  if (step.restored != nullptr) {
+    step.restored[i] = static_cast<float>(symbol) + mean;
+  }
+}
+
+template <class Sample>
+struct RestoreStep {
+  const std::int32_t* symbols;
+  Means means;
+  Sample* latent;
+};
+
+template <class Sample>
+LATENTSR_DEVICE void restore(const RestoreStep<Sample>& step, std::uint64_t i) {
+  narrow(static_cast<float>(step.symbols[i]) + mean_at(step.means, i), step.latent[i]);
+}
+
+template <class Sample>
+struct IndexStep {
+  const Sample* scales;
+  const float* thresholds;  // rising
+  std::uint32_t threshold_count;
+  std::uint8_t* out;
+  std::uint64_t* fault;
+};
+
+// Counts the thresholds below the scale; `thresholds` may be a copy in faster memory.
+template <class Sample>
+LATENTSR_DEVICE void find_index(const IndexStep<Sample>& step, const float* thresholds,
+                                std::uint64_t i) {
+  const float scale = widen(step.scales[i]);
+  if (scale != scale) {
+    note_fault(step.fault, i);
+    return;
+  }
+  std::uint32_t first = 0;
+  for (std::uint32_t left = step.threshold_count; left != 0;) {
+    const std::uint32_t half = left / 2;
+    const bool above = thresholds[first + half] < scale;
+    first += above ? half + 1 : 0;
+    left = above ? left - half - 1 : half;
+  }
+  step.out[i] = static_cast<std::uint8_t>(first);
+}
+
+}  // namespace latentsr::cuda

@@ -1,0 +1,41 @@
+"""TensorRT without TensorRT: the stand-in in place of the library, a device in host memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.host_device import HostDevice
+from engines.tensorrt_stand_in import VERSIONS, make
+from latentsr.backends import tensorrt, tensorrt_api, tensorrt_plans
+
+
+@pytest.fixture
+def device() -> HostDevice:
+    return HostDevice()
+
+
+@pytest.fixture(params=VERSIONS)
+def trt(
+    request: pytest.FixtureRequest,
+    device: HostDevice,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Any]:
+    """The stand-in for one version; the cache lies in the test's own folder."""
+    module = make(request.param, device)
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setattr(tensorrt, "open_device", lambda index: device)
+    monkeypatch.setenv("LATENTSR_CACHE", str(tmp_path / "cache"))
+    caches = (tensorrt_api.library, tensorrt_api.logger, tensorrt.pools_of)
+    for cached in caches:
+        cached.cache_clear()
+    tensorrt_plans._kept.clear()
+    yield module
+    for cached in caches:
+        cached.cache_clear()
+    tensorrt_plans._kept.clear()

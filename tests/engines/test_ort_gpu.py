@@ -1,0 +1,165 @@
+"""ONNX Runtime bound to a device: the same steps in host memory here, and on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+import latentsr
+from engines.require import gpu_or_skip, missing
+from latentsr.backends import get_backend, ort_gpu, split_device
+from latentsr.backends.base import EngineOptions
+from latentsr.backends.ort_gpu import CPU, CUDA, TENSORRT, BoundEngine, CapturingEngine, OrtResident
+from latentsr.bundle import Bundle
+from latentsr.codec import Codec
+from latentsr.errors import BackendError
+
+GPU = EngineOptions(device="cuda")
+
+
+def session(graph: str) -> Any:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1
+    return ort.InferenceSession(Bundle("demo").graph(graph), settings, providers=[CPU])
+
+
+def latent(seed: int, height: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 2, (1, 96, height, 6)).astype(np.float32)
+
+
+def plain(graph: str, name: str, value: np.ndarray) -> np.ndarray:
+    found: np.ndarray = session(graph).run(None, {name: value})[0]
+    return found
+
+
+@pytest.mark.parametrize("kind", [BoundEngine, CapturingEngine])
+def test_bound_engine_gives_the_sessions_bits(kind: Any) -> None:
+    engine = kind(session("synthesis"), "synthesis", "cpu", 0)
+    for seed, height in ((0, 4), (1, 4), (2, 5), (3, 4), (0, 7), (0, 8), (0, 9), (4, 4)):
+        made = engine.run({"y_hat": latent(seed, height)})["x_hat"]
+        expected = plain("synthesis", "y_hat", latent(seed, height))
+        np.testing.assert_array_equal(np.asarray(made), expected)
+    with pytest.raises(BackendError, match="engine synthesis failed"):
+        engine.run({"y_hat": latent(0)[:, :5]})
+    np.testing.assert_array_equal(
+        np.asarray(engine.run({"y_hat": latent(0)})["x_hat"]),
+        plain("synthesis", "y_hat", latent(0)),
+    )
+
+
+def test_values_go_from_one_engine_to_the_next() -> None:
+    first = BoundEngine(session("synthesis"), "synthesis", "cpu", 0)
+    second = BoundEngine(session("analysis"), "analysis", "cpu", 0)
+    made = first.run({"y_hat": latent(0)})["x_hat"]
+    assert isinstance(made, OrtResident) and made.shape == (1, 3, 64, 96)
+    whole = plain("synthesis", "y_hat", latent(0))
+    np.testing.assert_array_equal(
+        np.asarray(second.run({"x": made})["y"]), plain("analysis", "x", whole)
+    )
+    np.testing.assert_array_equal(made.window(1, 2, 30, 40), whole[:, :, 1:31, 2:42])
+    assert made.window(0, 0, 64, 96) is made
+
+
+def test_codec_on_bound_engines(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole codec whose engines are bound gives the bits of one whose engines are not."""
+    from latentsr.backends.ort import OrtBackend
+
+    def bound(self: OrtBackend, graph: bytes, label: str, options: EngineOptions) -> BoundEngine:
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = 1
+        return BoundEngine(ort.InferenceSession(graph, settings, providers=[CPU]), label, "cpu", 0)
+
+    with latentsr.load("demo", backend="ort", threads=1) as codec:
+        stream = codec.encode(picture)
+        expected = {n: codec._decode(stream, r) for n, r in codec.bundle.manifest.routes.items()
+                    if r.kind == "decode"}  # fmt: skip
+    monkeypatch.setattr(OrtBackend, "load", bound)
+    with latentsr.load("demo", backend="ort") as codec:
+        assert codec.encode(picture) == stream
+        for name, array in expected.items():
+            found = codec._decode(stream, codec.bundle.manifest.routes[name])
+            np.testing.assert_array_equal(found, array, name)
+
+
+def test_fewer_places_than_shapes_are_kept() -> None:
+    engine = CapturingEngine(session("synthesis"), "synthesis", "cpu", 0)
+    for height in range(2, 12):
+        engine.run({"y_hat": latent(0, height)})
+    assert len(engine._places) == ort_gpu.IDLE_PLACES
+    assert engine.runs_on == f"{CPU}, CUDA graphs"
+
+
+def test_provider_options() -> None:
+    ((name, plain_options),) = ort_gpu.providers_for(GPU, 1, tensorrt=False)
+    assert name == CUDA
+    assert plain_options == {"device_id": "1", "use_tf32": "0", "enable_cuda_graph": "0"}
+    fast = EngineOptions(device="cuda", tf32=True, graphs=True, precision="fp16")
+    ((_, options),) = ort_gpu.providers_for(fast, 0, tensorrt=False)
+    assert options == {"device_id": "0", "use_tf32": "1", "enable_cuda_graph": "1"}
+    (first, given), (second, _) = ort_gpu.providers_for(fast, 0, tensorrt=True)
+    assert (first, second) == (TENSORRT, CUDA)
+    assert given["trt_fp16_enable"] == "1"
+    assert given["trt_engine_cache_path"] == given["trt_timing_cache_path"]
+
+
+class Silent:
+    """ONNX Runtime on a machine whose GPU does not work: it goes on on the CPU."""
+
+    __version__ = "1.31"
+
+    def __init__(self) -> None:
+        self.asked: Any = None
+
+    def get_available_providers(self) -> list[str]:
+        return [TENSORRT, CUDA, CPU]
+
+    def InferenceSession(self, graph: bytes, settings: Any, providers: Any) -> Any:  # noqa: N802
+        self.asked = [name for name, _ in providers]
+        return ort.InferenceSession(graph, settings, providers=[CPU])
+
+
+@pytest.mark.parametrize("tensorrt", [False, True])
+def test_silent_cpu_is_an_error(tensorrt: bool) -> None:
+    graph, library = Bundle("demo").graph("synthesis"), Silent()
+    wanted = TENSORRT if tensorrt else CUDA
+    with pytest.raises(BackendError, match=f"would run elsewhere: found {CPU}, expected {wanted}"):
+        ort_gpu.load_on_gpu(library, graph, "synthesis", GPU, ort.SessionOptions(), tensorrt)
+    assert library.asked == ([TENSORRT, CUDA] if tensorrt else [CUDA])
+
+
+@pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this onnxruntime has CUDA")
+@pytest.mark.parametrize("backend", ["ort", "ort-tensorrt"])
+def test_onnxruntime_without_cuda_says_what_to_install(backend: str) -> None:
+    with pytest.raises(BackendError, match=r"pip install 'latentsr\[cuda\]'"):
+        get_backend(backend).load(Bundle("demo").graph("synthesis"), "synthesis", GPU)
+
+
+@pytest.mark.parametrize("graphs", [None, True])
+def test_codec_on_a_gpu(picture: np.ndarray, graphs: bool | None) -> None:
+    gpu_or_skip()
+    if CUDA not in ort.get_available_providers():
+        missing(f"onnxruntime has no {CUDA}")
+    bundle = Bundle("demo")
+    with (
+        latentsr.load("demo", backend="ort") as host,
+        Codec(bundle, "ort", EngineOptions(device="cuda", graphs=graphs)) as codec,
+    ):
+        stream = host.encode(picture)
+        assert CUDA in codec.runs_on("lr")
+        for name, route in bundle.manifest.routes.items():
+            if route.kind == "decode":
+                for _ in range(3):
+                    found, expected = codec._decode(stream, route), host._decode(stream, route)
+                    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 2, name
+
+
+def test_backend_names_with_devices() -> None:
+    assert split_device("ort") == ("ort", "cpu")
+    assert split_device("ort:cuda:1") == ("ort", "cuda:1")
+    assert split_device("tensorrt") == ("tensorrt", "cuda")
+    assert split_device("tensorrt", "cuda:2") == ("tensorrt", "cuda:2")
+    with pytest.raises(BackendError, match="found 'cpu', expected 'cuda'"):
+        get_backend("ort-tensorrt").load(b"", "synthesis", EngineOptions())
