@@ -119,6 +119,22 @@ def test_wrong_forms_never_win(
         assert bundle.graph(name) not in given
 
 
+def test_all_pictures_calibrate_and_the_first_is_measured(
+    cache: Cache, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def writer(graph: bytes, samples: Sequence[Any], precision: str) -> list[Form]:
+        given.append(len(samples))
+        return []
+
+    monkeypatch.setattr(cpu, "writers", lambda: ([writer], []))
+    report, _ = build(picture, pictures=[picture, picture[:64, :64], picture[::-1]])
+    assert given == [3] * 3  # analysis, hyper-analysis, synthesis
+    synthesis = next(row for row in report.rows if row["graph"] == "synthesis")
+    assert synthesis["measured_on"] == {"y_hat": [1, 96, 8, 8]}
+
+
 @pytest.mark.usefixtures("everything_pays")
 def test_exact_graphs_must_agree_bit_by_bit() -> None:
     data = Bundle("demo").graph("entropy_parameters_exact")
