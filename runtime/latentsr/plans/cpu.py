@@ -60,9 +60,9 @@ class Work:
         return [inputs[graph] for inputs in self.inputs if graph in inputs]
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Coded sizes of the cases, width and height."""
-        shapes = (case.given.shape for case in self.cases)
-        return list(dict.fromkeys((width, height) for height, width, _ in shapes))
+        """Coded sizes that are measured, width and height."""
+        given = (case.given for case in self.cases[:: self.pictures])
+        return [(picture.shape[1], picture.shape[0]) for picture in given]
 
 
 class CpuBuilder(Builder):
