@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from latentsr.backends.base import INT8, Engine, EngineOptions
-from latentsr.backends.cpu import form_facts, form_name, load_choice
+from latentsr.backends.cpu import PlannedEngine, form_facts, form_name, load_choice
 from latentsr.bundle import DEMO, Bundle
 from latentsr.codec import Codec
 from latentsr.image import to_rgb8
@@ -123,7 +123,7 @@ class CpuBuilder(Builder):
             if plan.has(INT8):
                 data = work.codec.bundle.graph(name)
                 options = EngineOptions(precision=INT8, cache=self._cache)
-                engines[name] = load_choice(plan.choices[0], data, name, options)[0]
+                engines[name] = PlannedEngine(plan, data, name, options)
         if not engines:
             work.report.notes.append("INT8 does not pay here: no graph has an INT8 plan")
         work.report.quality += quality.lines(work.codec, work.cases, work.names, engines)
@@ -131,8 +131,8 @@ class CpuBuilder(Builder):
     def _int8(self, work: Work, name: str, fp32: Plan) -> Plan:
         bundle, data = work.codec.bundle, work.codec.bundle.graph(name)
 
-        def before(sample: Sample) -> Candidate:
-            choice = fp32.choose(sample)
+        def before(sample: Sample, fixed: bool) -> Candidate:
+            choice = fp32.choose(sample) if fixed else fp32.choices[0]
             engine, used = load_choice(choice, data, name, EngineOptions(cache=self._cache))
             return Candidate(used, engine, data)
 
