@@ -13,7 +13,6 @@ the protocol of `latentsr evaluate`, and writes evaluate_NAME.json and .svg for
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +103,6 @@ def main() -> None:
         publish(result, Targets(stem.with_suffix(".json"), None, stem.with_suffix(".svg")))
         if name == "jin":
             add_paper(result)
-        print(json.dumps([line["bundle"] for line in result["bundles"]]), flush=True)
 
 
 if __name__ == "__main__":
