@@ -28,6 +28,36 @@ inline cuda::LaneView view_of(const latentsr::LaneTables& tables) {
 // Blocks that follow each other find in shared memory what others left there.
 using Queue = std::array<std::uint32_t, cuda::kQueue>;
 
+// All blocks of a decode's two kernels, or of an encode's four, one after the other.
+template <class Index>
+void run_blocks(const cuda::DecodeBatch<Index>& batch) {
+  Queue queue{};
+  for (std::uint32_t block = 0; block < batch.stream_count * batch.most_parts; ++block) {
+    cuda::decode_block(HostWarp(), batch, block, queue.data());
+  }
+  for (std::uint32_t block = 0; block < batch.stream_count; ++block) {
+    cuda::first_fault(HostWarp(), batch.part_results, batch.most_parts, batch.results, block);
+  }
+}
+
+template <class Index>
+void run_blocks(const cuda::EncodeBatch<Index>& batch) {
+  const std::uint32_t parts = batch.target_count * batch.most_parts;
+  Queue queue{};
+  for (std::uint32_t block = 0; block < batch.target_count; ++block) {
+    cuda::plan_block(HostWarp(), batch, block);
+  }
+  for (std::uint32_t block = 0; block < parts; ++block) {
+    cuda::encode_block(HostWarp(), batch, block, queue.data());
+  }
+  for (std::uint32_t block = 0; block < batch.target_count; ++block) {
+    cuda::head_block(HostWarp(), batch, block);
+  }
+  for (std::uint32_t block = 0; block < parts; ++block) {
+    cuda::join_block(HostWarp(), batch, block);
+  }
+}
+
 // Some streams with their indexes and, once decoded, their symbols.
 template <class Index>
 struct DecodedBatch {
@@ -51,16 +81,9 @@ struct DecodedBatch {
     results = std::vector<latentsr::Result>(count);
     const std::vector<std::uint8_t> bytes(data);  // copies have no room to spare
     const std::vector<Index> rows(indexes);
-    const cuda::DecodeBatch<Index> batch{view_of(tables.lanes), streams.data(), count, most_parts,
-                                         skip, bytes.data(), rows.data(), symbols.data(),
-                                         parts.data(), results.data()};
-    Queue queue{};
-    for (std::uint32_t block = 0; block < count * most_parts; ++block) {
-      cuda::decode_block(HostWarp(), batch, block, queue.data());
-    }
-    for (std::uint32_t block = 0; block < count; ++block) {
-      cuda::first_fault(HostWarp(), parts.data(), most_parts, results.data(), block);
-    }
+    run_blocks(cuda::DecodeBatch<Index>{view_of(tables.lanes), streams.data(), count, most_parts,
+                                        skip, bytes.data(), rows.data(), symbols.data(),
+                                        parts.data(), results.data()});
   }
 };
 
@@ -93,24 +116,10 @@ struct EncodedBatch {
     std::vector<cuda::PartRecord> parts(std::size_t{count} * most_parts);
     data = std::vector<std::uint8_t>(room);
     outcomes = std::vector<cuda::LaneOutcome>(count);
-    const cuda::EncodeBatch<Index> batch{view_of(tables.lanes), targets.data(), count, most_parts,
-                                         skip, values.data(), rows.data(), words.data(),
-                                         side.data(), plans.data(), parts.data(), data.data(),
-                                         outcomes.data()};
-    Queue queue{};
-    const HostWarp warp;
-    for (std::uint32_t block = 0; block < count; ++block) {
-      cuda::plan_block(warp, batch, block);
-    }
-    for (std::uint32_t block = 0; block < count * most_parts; ++block) {
-      cuda::encode_block(warp, batch, block, queue.data());
-    }
-    for (std::uint32_t block = 0; block < count; ++block) {
-      cuda::head_block(warp, batch, block);
-    }
-    for (std::uint32_t block = 0; block < count * most_parts; ++block) {
-      cuda::join_block(warp, batch, block);
-    }
+    run_blocks(cuda::EncodeBatch<Index>{view_of(tables.lanes), targets.data(), count, most_parts,
+                                        skip, values.data(), rows.data(), words.data(),
+                                        side.data(), plans.data(), parts.data(), data.data(),
+                                        outcomes.data()});
   }
 
   Bytes stream(std::size_t number) const {

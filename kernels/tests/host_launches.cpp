@@ -3,8 +3,6 @@
 //
 // With it the Python module of the CUDA kernels can be built and what is around the kernels be
 // tested. It is for tests alone: it is slow, and nothing runs at the same time.
-#include <vector>
-
 #include "../src/cuda/crc.cuh"
 #include "../src/cuda/pixel_steps.cuh"
 #include "emulated_coder.h"
@@ -25,39 +23,11 @@ const char* cudaGetErrorString(cudaError_t) { return "invalid argument"; }
 namespace latentsr::cuda {
 namespace {
 
-using drivers::HostWarp;
-using drivers::Queue;
-
 constexpr std::uint64_t kNoFault = ~std::uint64_t{0};
 
-template <class Index>
-void run(const DecodeCall& call) {
-  const DecodeBatch<Index> batch = batch_of<Index>(call);
-  Queue queue{};
-  for (std::uint32_t block = 0; block < call.stream_count * call.most_parts; ++block) {
-    decode_block(HostWarp(), batch, block, queue.data());
-  }
-  for (std::uint32_t block = 0; block < call.stream_count; ++block) {
-    first_fault(HostWarp(), call.part_results, call.most_parts, call.results, block);
-  }
-}
-
-template <class Index>
-void run(const EncodeCall& call) {
-  const EncodeBatch<Index> batch = batch_of<Index>(call);
-  Queue queue{};
-  for (std::uint32_t block = 0; block < call.target_count; ++block) {
-    plan_block(HostWarp(), batch, block);
-  }
-  for (std::uint32_t block = 0; block < call.target_count * call.most_parts; ++block) {
-    encode_block(HostWarp(), batch, block, queue.data());
-  }
-  for (std::uint32_t block = 0; block < call.target_count; ++block) {
-    head_block(HostWarp(), batch, block);
-  }
-  for (std::uint32_t block = 0; block < call.target_count * call.most_parts; ++block) {
-    join_block(HostWarp(), batch, block);
-  }
+template <class Index, class Call>
+void run(const Call& call) {
+  drivers::run_blocks(batch_of<Index>(call));
 }
 
 template <class F>

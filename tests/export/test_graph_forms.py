@@ -133,6 +133,22 @@ def test_int8_needs_a_convolution() -> None:
     assert int8.write_forms(graph, [{"x": np.ones((1, 3, 4, 4), np.float32)}], "int8") == []
 
 
+def test_sensitivity_tries_the_ends_of_long_networks() -> None:
+    class Counting:
+        """Remembers which layers were tried."""
+
+        graph = transposed((2, 2), strides=[2, 2])
+
+        def quantise(self, layers: list[str]) -> bytes:
+            self.tried = [*getattr(self, "tried", []), *layers]
+            return self.graph
+
+    quantiser, layers = Counting(), [str(i) for i in range(100)]
+    sample = {"x": np.ones((1, 5, 2, 2), np.float32)}
+    order = int8.sensitivity(quantiser, layers, sample)  # type: ignore[arg-type]
+    assert quantiser.tried == [*layers[:16], *layers[-16:]] == order
+
+
 def test_forms_need_no_torch() -> None:
     blocked = ["torch", "torchvision", "compressai", "spandrel"]
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r}));"

@@ -34,7 +34,7 @@ def decode(
         data=arrays.put(plan.data, shift=1),  # streams need no alignment
         indexes=arrays.put(indexes),
         out=out,
-        part_results=arrays.room(sizes["part_results"]),
+        part_results=arrays.room(sizes["part_results"], scratch=True),
         results=results,
         index_bytes=indexes.itemsize,
     )
@@ -59,7 +59,7 @@ def encode(
         targets=arrays.put(plan.targets),
         symbols=arrays.put(np.concatenate([one for one, _ in cases])),
         indexes=arrays.put(indexes),
-        scratch=arrays.room(sizes["scratch"]),
+        scratch=arrays.room(sizes["scratch"], scratch=True),
         data=data,
         outcomes=outcomes,
         index_bytes=indexes.itemsize,

@@ -23,7 +23,7 @@ from latentsr.plans.cache import FOLDER_VARIABLE, Cache
 from latentsr.plans.cpu import CpuBuilder
 from latentsr.plans.forms import Form
 from latentsr.plans.measure import compare, interleaved, rank, share_of_sgemm
-from latentsr.plans.plan import Choice, planned
+from latentsr.plans.plan import Choice, Plan, digest, plan_facts, plan_name, planned
 
 FAST = 0.02  # seconds a graph: what wins does not matter here
 
@@ -119,6 +119,22 @@ def test_wrong_forms_never_win(
         assert bundle.graph(name) not in given
 
 
+def test_all_pictures_calibrate_and_the_first_is_measured(
+    cache: Cache, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def writer(graph: bytes, samples: Sequence[Any], precision: str) -> list[Form]:
+        given.append(len(samples))
+        return []
+
+    monkeypatch.setattr(cpu, "writers", lambda: ([writer], []))
+    report, _ = build(picture, pictures=[picture, picture[:64, :64], picture[::-1]])
+    assert given == [3] * 3  # analysis, hyper-analysis, synthesis
+    synthesis = next(row for row in report.rows if row["graph"] == "synthesis")
+    assert synthesis["measured_on"] == {"y_hat": [1, 96, 8, 8]}
+
+
 @pytest.mark.usefixtures("everything_pays")
 def test_exact_graphs_must_agree_bit_by_bit() -> None:
     data = Bundle("demo").graph("entropy_parameters_exact")
@@ -163,6 +179,21 @@ def test_int8_that_costs_too_much_is_refused(cache: Cache, picture: np.ndarray) 
     assert report.quality[0]["against_fp32_db"] == 99.0
     with pytest.raises(UsageError, match="no graphs in int8 here"):
         latentsr.load("demo", backend="cpu", precision="int8")
+
+
+def test_int8_beside_a_plan_by_shape(cache: Cache, picture: np.ndarray) -> None:
+    pytest.importorskip("openvino")
+    shapes = {"y_hat": (1, 96, 4, 4)}
+    bundle = Bundle("demo")
+    build(picture, sizes=[(64, 64)])
+    sha256 = digest(bundle.graph("synthesis"))
+    choices = Choice("ort"), Choice("openvino", shapes=shapes, fixed=True)
+    data = Plan(choices, ((64, 64),)).to_bytes()
+    cache.store(plan_name(sha256, "fp32"), plan_facts(sha256, "fp32"), data, {})
+    build(picture, sizes=[(64, 64)], precision="int8", gate_db=-20.0)
+    plan = planned(bundle, "int8")["synthesis"]
+    assert [choice.way for choice in plan.choices] == [choice.way for choice in choices]
+    assert not plan.has("int8")
 
 
 def test_builders_are_known_by_name() -> None:

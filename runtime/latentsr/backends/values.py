@@ -48,6 +48,10 @@ class Resident(ABC):
         """Bytes of all elements."""
         return self.size * self.dtype.itemsize
 
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """A part of the array in host memory; `window` cuts without bringing all of it down."""
+        return self.to_host()[key]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """NumPy's way of asking for `to_host`."""
         if copy is False:

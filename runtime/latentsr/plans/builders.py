@@ -27,10 +27,10 @@ class Wanted:
 
     precision: ``fp32``, ``fp16`` or ``int8``. sizes: width and height of coded pictures to build
     for, none for what fits most. routes: whose graphs, all where empty. pictures: uint8 (H, W, 3)
-    for calibration and measurements. gate_db: loss of PSNR that a lower precision may cost a route.
-    seconds: to spend on measuring each graph. force: build what is there already, too. ranges:
-    smallest, usual and greatest (height, width) of coded pictures, for engines that take a range of
-    shapes. device: that the engines are for.
+    for calibration and measurements, the shipped one where there are none. gate_db: loss of PSNR
+    that a lower precision may cost a route. seconds: to spend on measuring each graph. force:
+    build what is there already, too. ranges: smallest, usual and greatest (height, width)
+    of coded pictures, for engines that take a range of shapes. device: that the engines are for.
     """
 
     precision: str = "fp32"

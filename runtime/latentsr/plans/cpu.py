@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from latentsr.backends.base import INT8, Engine, EngineOptions
-from latentsr.backends.cpu import form_facts, form_name, load_choice
-from latentsr.bundle import Bundle
+from latentsr.backends.cpu import PlannedEngine, form_facts, form_name, load_choice
+from latentsr.bundle import DEMO, Bundle
 from latentsr.codec import Codec
+from latentsr.image import to_rgb8
 from latentsr.plans import quality, samples
 from latentsr.plans.builders import Builder, Report, Wanted
 from latentsr.plans.cache import Cache, Entry
@@ -31,6 +32,7 @@ from latentsr.plans.plan import (
 )
 from latentsr.plans.tune import Subject, tune
 
+PICTURE = DEMO.parent / "coffee.png"
 Say = Callable[[str], None]
 
 
@@ -42,6 +44,7 @@ class Work:
     names: list[str]
     cases: list[samples.Case]
     inputs: list[dict[str, Sample]]
+    pictures: int
     writers: list[Writer]
     wanted: Wanted
     report: Report
@@ -49,12 +52,17 @@ class Work:
     say: Say
 
     def samples(self, graph: str) -> list[Sample]:
-        """Inputs of a graph, one of each case."""
+        """Inputs of a graph to measure on: the first picture's in each size."""
+        return [inputs[graph] for inputs in self.inputs[:: self.pictures] if graph in inputs]
+
+    def calibration(self, graph: str) -> list[Sample]:
+        """Inputs of a graph from all pictures in all sizes."""
         return [inputs[graph] for inputs in self.inputs if graph in inputs]
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Coded sizes of the cases, width and height."""
-        return [(case.given.shape[1], case.given.shape[0]) for case in self.cases]
+        """Coded sizes that are measured, width and height."""
+        given = (case.given for case in self.cases[:: self.pictures])
+        return [(picture.shape[1], picture.shape[0]) for picture in given]
 
 
 class CpuBuilder(Builder):
@@ -82,15 +90,16 @@ class CpuBuilder(Builder):
             bundle.route(route, "decode")
         codec = Codec(bundle, baseline_library(), EngineOptions())
         names = samples.decode_routes(bundle.manifest, wanted.routes)
-        sizes = wanted.sizes or (None,)
+        sizes, pictures = wanted.sizes or (None,), wanted.pictures or [to_rgb8(PICTURE)]
         say(f"running {', '.join(names)} to see what the graphs are given")
         cases = [samples.make_case(codec, picture, size, names)
-                 for size in sizes for picture in wanted.pictures]  # fmt: skip
-        first = [cases[i * len(wanted.pictures)] for i in range(len(sizes))]
+                 for size in sizes for picture in pictures]  # fmt: skip
         found, missing = writers()
         report = Report("cpu", wanted.precision, notes=missing)
-        inputs = [samples.record(codec, case, names) for case in first]
-        return Work(codec, names, cases, inputs, found, wanted, report, self._cache, say)
+        inputs = [samples.record(codec, case, names) for case in cases]
+        return Work(
+            codec, names, cases, inputs, len(pictures), found, wanted, report, self._cache, say
+        )
 
     def _fp32(self, work: Work, name: str) -> Plan:
         bundle = work.codec.bundle
@@ -114,7 +123,7 @@ class CpuBuilder(Builder):
             if plan.has(INT8):
                 data = work.codec.bundle.graph(name)
                 options = EngineOptions(precision=INT8, cache=self._cache)
-                engines[name] = load_choice(plan.choices[0], data, name, options)[0]
+                engines[name] = PlannedEngine(plan, data, name, options)
         if not engines:
             work.report.notes.append("INT8 does not pay here: no graph has an INT8 plan")
         work.report.quality += quality.lines(work.codec, work.cases, work.names, engines)
@@ -122,8 +131,8 @@ class CpuBuilder(Builder):
     def _int8(self, work: Work, name: str, fp32: Plan) -> Plan:
         bundle, data = work.codec.bundle, work.codec.bundle.graph(name)
 
-        def before(sample: Sample) -> Candidate:
-            choice = fp32.choose(sample)
+        def before(sample: Sample, fixed: bool) -> Candidate:
+            choice = fp32.choose(sample) if fixed else fp32.choices[0]
             engine, used = load_choice(choice, data, name, EngineOptions(cache=self._cache))
             return Candidate(used, engine, data)
 
@@ -210,7 +219,7 @@ def _forms(work: Work, data: bytes, name: str, precision: str) -> list[Form]:
     found: list[Form] = []
     for writer in work.writers:
         try:
-            found += writer(data, work.samples(name), precision)
+            found += writer(data, work.calibration(name), precision)
         except Exception as error:
             # Foreign graphs hold what a rewriter never met; the graph as shipped still runs.
             work.report.notes.append(

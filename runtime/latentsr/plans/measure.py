@@ -64,7 +64,7 @@ def compare(before: Run, after: Run, seconds: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def share_of_sgemm(run: Run, macs: float, rounds: int = 15) -> float:
+def share_of_sgemm(run: Run, macs: float, rounds: int) -> float:
     """MACs a second of a run over those of NumPy's 1024³ matrix product, run in turn."""
     random = np.random.default_rng(0)
     left, right = (random.standard_normal((SGEMM_SIDE,) * 2, np.float32) for _ in range(2))

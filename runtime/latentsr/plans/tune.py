@@ -35,8 +35,9 @@ class Subject:
     """A graph to tune: its file, name, manifest entry, samples of its inputs by size, forms.
 
     exact: its outputs decide scale indexes, so a candidate must give the same bits. before: what a
-    candidate for a sample is compared with, None for the graph as shipped. accept: whether a
-    candidate of lower precision is good enough; forms alone are candidates then.
+    candidate for a sample, for its shapes alone or for any, is compared with, None for the graph as
+    shipped. accept: whether a candidate of lower precision is good enough; forms alone are
+    candidates then.
     """
 
     data: bytes
@@ -45,7 +46,7 @@ class Subject:
     samples: Sequence[Sample]
     forms: Sequence[Form] = ()
     exact: bool = False
-    before: Callable[[Sample], Candidate] | None = None
+    before: Callable[[Sample, bool], Candidate] | None = None
     accept: Accept | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -77,7 +78,7 @@ def tune(subject: Subject, fixed: bool, seconds: float) -> list[Candidate]:
 
 def tune_for(subject: Subject, sample: Sample, fixed: bool, seconds: float) -> Candidate:
     """The fastest candidate on a sample that gives what the plain graph gives."""
-    before = subject.reference if subject.before is None else subject.before(sample)
+    before = subject.reference if subject.before is None else subject.before(sample, fixed)
     expected = subject.reference.engine.run(sample)
     tried, notes = candidates(subject.data, subject.name, subject.forms, sample, fixed)
     subject.notes += notes
@@ -95,10 +96,10 @@ def tune_for(subject: Subject, sample: Sample, fixed: bool, seconds: float) -> C
         winner = _best_threads(winner, subject, sample, right, seconds)
         figures = measure.compare(before.run(sample), winner.run(sample), seconds / 2)
         if _pays(figures):
-            return _with_figures(winner, subject, sample, figures)
+            return _with_figures(winner, subject, sample, figures, seconds)
     ms = measure.compare(before.run(sample), before.run(sample), seconds / 4)
     same = {**ms, "after_ms": ms["before_ms"], "ratio": 1.0, "ratio_low": 1.0}
-    return _with_figures(before, subject, sample, same)
+    return _with_figures(before, subject, sample, same, seconds)
 
 
 def _pays(figures: Mapping[str, float]) -> bool:
@@ -135,9 +136,10 @@ def _best_threads(
 
 
 def _with_figures(
-    winner: Candidate, subject: Subject, sample: Sample, figures: dict[str, float]
+    winner: Candidate, subject: Subject, sample: Sample, figures: dict[str, float], seconds: float
 ) -> Candidate:
-    share = measure.share_of_sgemm(winner.run(sample), subject.macs(sample))
+    rounds = min(max(3, int(5 * seconds)), 15)
+    share = measure.share_of_sgemm(winner.run(sample), subject.macs(sample), rounds)
     kept = () if winner.form is None else winner.form.kept
     whole = {**figures, "sgemm_before": share / figures["ratio"], "sgemm_after": share,
              "shapes": {name: list(a.shape) for name, a in sample.items()},
