@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("latentsr")
@@ -18,3 +20,40 @@ def latentsr(*arguments: object, cwd: Path, code: int = 0) -> subprocess.Complet
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+class Running:
+    """The command at work: its process, and its lines as they come."""
+
+    def __init__(self, process: subprocess.Popen[str], stderr: Path) -> None:
+        self.process, self._stderr = process, stderr
+
+    def line(self) -> str:
+        """The next line of stdout; waits for it."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def finish(self) -> tuple[list[str], str]:
+        """Wait for the end: the rest of stdout, line by line, and all of stderr."""
+        assert self.process.stdout is not None
+        # Not communicate(): it passes over what `line` has read ahead.
+        rest = self.process.stdout.read().splitlines()
+        self.process.wait(timeout=60)
+        return rest, self._stderr.read_text()
+
+
+@contextmanager
+def started(*arguments: object, cwd: Path) -> Iterator[Running]:
+    """The command, begun; it is ended where the block leaves it at work."""
+    words = cwd / "stderr.txt"
+    with (
+        words.open("w") as file,
+        subprocess.Popen(
+            [str(COMMAND), *map(str, arguments)],
+            cwd=cwd, stdout=subprocess.PIPE, stderr=file, text=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            yield Running(process, words)
+        finally:
+            process.kill()

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import latentsr as package
-from command_line import COMMAND, latentsr
+from command_line import latentsr, started
 from latentsr.cli.progress import tracked
 
 COUNT = 14
@@ -75,19 +74,15 @@ def test_encode_at_a_time(expected: dict[str, bytes], tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on(streams: Path, tmp_path: Path, how: signal.Signals) -> None:
     command = ["upscale", str(streams), "--route", "pixel_x4", "-o", "out", "--jobs", "2"]
     latentsr(*command[:-4], "-o", "whole", "--jobs", "2", cwd=tmp_path, code=2)
-    begun = subprocess.Popen(
-        [str(COMMAND), *command, "--jsonl"], cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert begun.stdout is not None
-    seen = [json.loads(begun.stdout.readline()) for _ in range(3)]  # flushed line by line
-    begun.send_signal(how)
-    rest, words = begun.communicate(timeout=60)
-    assert begun.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), words
+    with started(*command, "--jsonl", cwd=tmp_path) as begun:
+        seen = [json.loads(begun.line()) for _ in range(3)]  # flushed line by line
+        begun.process.send_signal(how)
+        rest, words = begun.finish()
+    code = begun.process.returncode
+    assert code == (130 if how == signal.SIGINT else -signal.SIGKILL), words
     if how == signal.SIGINT:
         assert "--resume" in words and "Traceback" not in words
-    made = len(seen) + len(rest.splitlines())
-    assert made < COUNT
+    assert len(seen) + len(rest) < COUNT
     journals = list((tmp_path / "out").glob(".latentsr-*.jsonl"))
     assert len(journals) == 1
     # What a crash in the middle of a write leaves, and a picture that someone cut.

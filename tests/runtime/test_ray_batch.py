@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import latentsr as package
-from command_line import COMMAND, latentsr
+from command_line import latentsr, started
 from latentsr.bundle import Bundle
 from latentsr.deploy.bundle_copy import bundle_files
 from latentsr.deploy.ray_batch import RayWorkers, StreamWorker, Task
@@ -40,17 +39,13 @@ def pictures(folder: Path) -> dict[str, bytes]:
 def test_a_killed_worker_costs_nothing_but_time(streams: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed")
     latentsr("upscale", streams, "-o", "here", "--threads", "1", cwd=tmp_path, code=2)
-    command = ["batch", str(streams), "-o", "there", "--ray", "local", "--workers", "2", "--jsonl"]
-    begun = subprocess.Popen(
-        [str(COMMAND), *command], cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert begun.stdout is not None
-    first = json.loads(begun.stdout.readline())
-    os.kill(int(first["worker"].split(":")[1]), signal.SIGKILL)
-    rest, words = begun.communicate(timeout=110)
-    assert begun.returncode == 2, words
-    lines = [first, *map(json.loads, rest.splitlines())]
+    command = ["batch", streams, "-o", "there", "--ray", "local", "--workers", "2", "--jsonl"]
+    with started(*command, cwd=tmp_path) as begun:
+        first = json.loads(begun.line())
+        os.kill(int(first["worker"].split(":")[1]), signal.SIGKILL)
+        rest, words = begun.finish()
+    assert begun.process.returncode == 2, words
+    lines = [first, *map(json.loads, rest)]
     assert [Path(line["input"]).stem for line in lines] == [f"{n:02}" for n in range(COUNT)]
     assert [n for n, line in enumerate(lines) if "error" in line] == [4], words
     assert len({line["worker"] for n, line in enumerate(lines) if n != 4}) >= 2
