@@ -96,6 +96,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     package = "onnxruntime"
+    counts_callers = True
 
     def __init__(self, cache: Cache | None = None) -> None:
         self._cache = Cache() if cache is None else cache
