@@ -17,7 +17,7 @@ from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import Graph
-from latentsr.plans import candidates, cpu, tune
+from latentsr.plans import candidates, cpu, forms, tune
 from latentsr.plans.builders import BUILDERS, Wanted, check_wanted, get_builder
 from latentsr.plans.cache import FOLDER_VARIABLE, Cache
 from latentsr.plans.cpu import CpuBuilder
@@ -266,3 +266,21 @@ def test_what_pays() -> None:
     assert tune._pays(figures)
     for change in ({"ratio": 1.02}, {"ratio_low": 0.97}, {"after_ms": 9.9}):
         assert not tune._pays({**figures, **change})
+
+
+def test_writers_that_cannot_be_imported_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        def __init__(self, name: str, found: object) -> None:
+            self.name, self.found = name, found
+
+        def load(self) -> object:
+            if self.found is None:
+                raise ImportError("No module named 'onnx'")
+            return self.found
+
+    entries = [Entry("subpixel", None), Entry("own", print)]
+    monkeypatch.setattr(forms, "entry_points", lambda group: entries)
+    found, missing = forms.writers()
+    assert found == [print] and len(missing) == 1
+    assert "no subpixel forms: found No module named 'onnx'" in missing[0]
+    assert "pip install 'latentsr[forms]'" in missing[0]
