@@ -42,9 +42,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_example(place: Path, kind: str, text: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [sys.executable, "-c", text] if kind == "python" else ["bash", "-ec", text]
+    environment = {**os.environ, "PATH": path, "LATENTSR_CACHE": str(place / "cache")}
     done = subprocess.run(
-        command, cwd=place, env={**os.environ, "PATH": path}, capture_output=True, text=True,
-        timeout=300, check=False,
+        command, cwd=place, env=environment, capture_output=True, text=True, timeout=300,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
