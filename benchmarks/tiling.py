@@ -11,6 +11,9 @@ weights included; times are medians in seconds, ratios are paired within rounds.
 out the writing of the file. `pixel_x4` is measured on the whole picture if `--pixel` is given: it
 takes minutes.
 
+`factor`: what a run of one engine takes, over the bytes that the bundle's window tells; the runtime
+counts with `latentsr.tiling.budget.ENGINE_FACTOR`.
+
 `same`: pictures of odd sizes, 1x1 among them, through three networks (the synthesis transform, the
 latent SR decoder and EDSR), tiled within the smallest budget that works, padded at the end and on
 all sides: samples of 8 bits that differ from the whole picture's, and by how much.
@@ -42,6 +45,7 @@ LOW = (1920, 1080)
 REGION = 512
 SIZES = ((1, 1), (37, 61), (131, 75), (200, 333))  # rows, columns
 ROUTES = {"synthesis": "lr", "latent SR": "latent_x4", "EDSR": "pixel_x4"}
+GRAPHS = {"synthesis": (64, 64), "latent_sr": (48, 48), "pixel_sr": (256, 256)}
 WAYS = ("whole", "tiled", "region")
 
 
@@ -70,6 +74,38 @@ def subject(way: str, stream: Path, given: argparse.Namespace) -> dict[str, Any]
             "gmacs": codec.timeline.macs / 1e9,
             "stages": {stage.name: round(stage.ms, 1) for stage in stages},
         }
+
+
+def engine_factor(name: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Memory that a graph's engine takes in this process, against what its window tells."""
+    with latentsr.load("demo", backend=given.backend, threads=given.threads) as codec:
+        raw = codec.bundle.manifest.raw["graphs"][name]
+        rows, columns = GRAPHS[name]
+        shape = (1, raw["channels"], rows, columns)
+        x = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+        engine = codec.engine(name)
+        before = peak_mib()
+        engine.run_lean({raw["inputs"][0]: x})
+        told = raw["window"]["bytes"] * rows * columns / (1 << 20)
+        taken = peak_mib() - before
+        return {
+            "told_mib": round(told),
+            "taken_mib": round(taken),
+            "factor": round(taken / told, 2),
+        }
+
+
+def factors(given: argparse.Namespace) -> dict[str, Any]:
+    found = {}
+    for name in GRAPHS:
+        command = [sys.executable, __file__, "--engine", name, "--backend", given.backend,
+                   "--threads", str(given.threads)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        found[name] = json.loads(done.stdout)
+        print(name, found[name])
+    return found
 
 
 def peak_mib() -> float:
@@ -165,14 +201,19 @@ def main() -> None:
     parser.add_argument("--subject", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--stream", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--route", default="latent_x4", help=argparse.SUPPRESS)
+    parser.add_argument("--engine", choices=GRAPHS, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.engine:
+        print(json.dumps(engine_factor(given.engine, given)))
+        return
     if given.subject:
         print(json.dumps(subject(given.subject, given.stream, given)))
         return
     picture = low_picture(given.picture)
     result: dict[str, Any] = {
         "machine": describe_machine(), "backend": given.backend, "threads": given.threads,
-        "rounds": given.rounds, "low": list(LOW), "memory": given.memory, "routes": {},
+        "rounds": given.rounds, "low": list(LOW), "memory": given.memory,
+        "factor": factors(given), "routes": {},
     }  # fmt: skip
     with latentsr.load("demo", backend=given.backend, threads=given.threads) as codec:
         stream = codec.encode(picture)

@@ -235,3 +235,18 @@ def test_damaged_symbols_are_found_before_tiles_are_made(codec: Codec, picture: 
     stream[len(stream) // 2] ^= 4
     with pytest.raises(StreamError):
         codec.upscale(bytes(stream), memory="64MiB")
+
+
+def test_a_variant_runs_in_tiles_as_a_whole(tmp_path: Path, picture: np.ndarray) -> None:
+    """Pieces are cut out of the float32 graph, so they must not stand in for another precision."""
+
+    def change(raw: dict) -> None:
+        graph = raw["graphs"]["latent_sr"]
+        graph["variants"] = {"fp16": {"file": graph["file"], "ports": "fp32"}}
+
+    path = demo_with(tmp_path / "half.lsr", change)
+    with latentsr.load(path, threads=1, precision="fp16") as codec:
+        stream = codec.encode(np.tile(picture, (2, 2, 1)))
+        expected = codec.upscale(stream)
+        assert_same(codec.upscale(stream, region=(30, 40, 50, 60)), expected[40:100, 30:80])
+        assert "latent_sr" in [stage.name for stage in codec.timeline.stages]

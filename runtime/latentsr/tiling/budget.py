@@ -15,8 +15,7 @@ UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
 LEAST = 1 << 20
 ENGINE_FACTOR = 2.5
 """What engines take over the values that are alive together: layouts of their own, workspaces, and
-memory that is asked for in steps. ONNX Runtime took 1.5 to 2.3 times as much in
-`benchmarks/tiling.py`."""
+memory that is asked for in steps. `benchmarks/tiling.py` measures it: `factor`."""
 _CALL_MACS = 1e8  # an engine call and the steps around it cost about as much as this
 _WORD = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 

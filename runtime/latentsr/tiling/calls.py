@@ -19,7 +19,7 @@ from latentsr.tiling.job import STRIP_BYTES, Work, finish
 from latentsr.tiling.png import PngWriter
 from latentsr.tiling.run import Sink
 from latentsr.tiling.sinks import ArraySink, Region, StripSink
-from latentsr.tiling.tail import start
+from latentsr.tiling.tail import Engines, start
 from latentsr.tiling.tiff import TiffWriter
 from latentsr.timing import Stage
 
@@ -111,7 +111,8 @@ class _Opened:
         parts, run = codec.begin_decode(data)
         size = parts.height * route.scale, parts.width * route.scale
         self.region = ((0, size[0]), (0, size[1])) if region is None else check_box(region, size)
-        self._tail = start(route, run, codec.machine, codec.load_engines, budget is not None)
+        engines = Engines(codec.load_engines, budget is not None, codec.options.precision)
+        self._tail = start(route, run, codec.machine, engines)
         check_symbols(parts, run.symbol_crc)
         self._work = Work(route, run, codec.machine, codec.load_engines, budget)
         self._codec, self.timeline = codec, run.timeline

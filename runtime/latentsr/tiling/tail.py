@@ -7,7 +7,7 @@ window, and what feeds them is put together first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,16 +67,25 @@ def numbered(route: Route) -> list[tuple[Mapping[str, Any], tuple[str, ...], tup
     return found
 
 
-def start(route: Route, run: Run, machine: Machine, load: Load, lean: bool) -> Tail:
-    """Run the entropy steps and all that they need, and give the rest; errors as `execute`.
+@dataclass(frozen=True)
+class Engines:
+    """How engines are used: what loads them; lean: they keep no memory between runs.
 
-    load: loads engines before they run. lean: those of the rest keep no memory between their runs.
+    precision: where a graph has a variant in it, that one runs, and only as a whole, not in pieces.
     """
+
+    load: Load
+    lean: bool
+    precision: str
+
+
+def start(route: Route, run: Run, machine: Machine, engines: Engines) -> Tail:
+    """Run the entropy steps and all that they need, and give the rest; errors as `execute`."""
     listed = numbered(route)
     head = _head(listed)
     values: dict[str, np.ndarray] = {}
     manifest = machine.bundle.manifest
-    load([graph_of(listed[n][0], run, manifest) for n in sorted(head)
+    engines.load([graph_of(listed[n][0], run, manifest) for n in sorted(head)
           if listed[n][0]["op"] == "graph"], run)  # fmt: skip
     for number, (step, _, outputs) in enumerate(listed):
         if number not in head:
@@ -85,7 +94,7 @@ def start(route: Route, run: Run, machine: Machine, load: Load, lean: bool) -> T
         with run.timeline.stage(name, kind) as stage:
             routes.STEPS[step["op"]][1](step, run, machine, stage)
         values |= {o: run.values[n] for o, n in zip(outputs, routes.outputs_of(step), strict=True)}
-    steps = [_tail_step(*listed[n], run, machine, lean)
+    steps = [_tail_step(*listed[n], run, machine, engines)
              for n in range(len(listed)) if n not in head]  # fmt: skip
     target = [o for _, _, outputs in listed for o in outputs if o.rstrip("'") == "picture"][-1]
     taken = {name for step in steps for name in step.inputs} | {target}
@@ -112,7 +121,7 @@ def _tail_step(
     outputs: tuple[str, ...],
     run: Run,
     machine: Machine,
-    lean: bool,
+    engines: Engines,
 ) -> TileStep | Whole:
     if step["op"] != "graph":
         if step["op"] not in _IMAGE_STEPS:
@@ -122,8 +131,10 @@ def _tail_step(
     listed = machine.bundle.manifest.graphs[graph]
     window = listed.window
     if isinstance(window, Window):
+        if engines.precision in listed.variants:
+            window = replace(window, pieces=())
         unit = Unit(graph, listed.inputs, listed.outputs, window, listed.macs_per_position)
-        return GraphStep(unit, inputs, outputs, machine, lean)
+        return GraphStep(unit, inputs, outputs, machine, engines.lean)
     reason = window.reason if isinstance(window, NoWindow) else OLD
     return Whole(step, inputs, outputs, f"graph {graph} has no window: {reason}")
 
