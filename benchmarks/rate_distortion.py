@@ -79,13 +79,14 @@ def tun(scale: int) -> Callable[[argparse.Namespace, Path], Settings]:
 EVALUATIONS = {"rates": rates, "jin": jin, "tun_x4": tun(4), "tun_x2": tun(2)}
 
 
-def add_paper(result: dict[str, Any]) -> None:
-    """Print Jin et al.'s figures beside ours."""
+def print_paper(result: dict[str, Any]) -> None:
+    """Jin et al.'s figures beside ours."""
     for line in result["summary"]:
-        quality = int(line["bundle"].rpartition("q")[2].partition(".")[0])
-        figures = {name: f"{value['mean']:.2f}" for name, value in line["figures"].items()
-                   if value["mean"] is not None}  # fmt: skip
-        print(line["bundle"], line["route"], line["anchor"], figures, "paper", JIN_SET5[quality])
+        if line["anchor"] == "decoded" and line["route"] in ("bicubic", "decoded_x2", "sr_x2"):
+            quality = int(line["bundle"].rpartition("q")[2])
+            ours = line["figures"]["psnr_y"]["mean"]
+            print(f"{line['bundle']} {line['route']:10} {ours:.2f} dB on Y; "
+                  f"paper's network {JIN_SET5[quality]:.2f}")  # fmt: skip
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
         stem = given.out / f"evaluate_{name}"
         publish(result, Targets(stem.with_suffix(".json"), None, stem.with_suffix(".svg")))
         if name == "jin":
-            add_paper(result)
+            print_paper(result)
 
 
 if __name__ == "__main__":
