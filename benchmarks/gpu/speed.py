@@ -31,7 +31,6 @@ from latentsr.bench.statistics import summary
 from latentsr.bundle import DEMO, Bundle
 from latentsr.codec import Codec, load
 from latentsr.errors import LatentSRError
-from latentsr.manifest import Route
 from latentsr.report.metrics import psnr
 
 PACKAGES = ("latentsr", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "torch", "onnx",
@@ -45,14 +44,14 @@ def coded_picture(size: tuple[int, int], scale: int) -> np.ndarray:
         return np.asarray(image.convert("RGB").resize(sides, Image.Resampling.BICUBIC))
 
 
-def decode(codec: Codec, stream: bytes, route: Route) -> tuple[float, np.ndarray]:
+def decode(codec: Codec, stream: bytes, route: str) -> tuple[float, np.ndarray]:
     """Milliseconds and the picture."""
     begin = time.perf_counter()
-    picture = codec._decode(stream, route)
+    picture = codec.decode(stream, route)
     return (time.perf_counter() - begin) * 1e3, picture
 
 
-def rate(codec: Codec, stream: bytes, route: Route, in_flight: int, calls: int) -> float | str:
+def rate(codec: Codec, stream: bytes, route: str, in_flight: int, calls: int) -> float | str:
     """Pictures a second with so many threads, or why it cannot be."""
     try:
         return round(_rate(codec, stream, route, in_flight, calls), 2)
@@ -60,16 +59,16 @@ def rate(codec: Codec, stream: bytes, route: Route, in_flight: int, calls: int) 
         return str(error).strip()[:200]
 
 
-def _rate(codec: Codec, stream: bytes, route: Route, in_flight: int, calls: int) -> float:
+def _rate(codec: Codec, stream: bytes, route: str, in_flight: int, calls: int) -> float:
     with ThreadPoolExecutor(in_flight) as pool:
-        list(pool.map(lambda _: codec._decode(stream, route), range(2 * in_flight)))
+        list(pool.map(lambda _: codec.decode(stream, route), range(2 * in_flight)))
         begin = time.perf_counter()
-        list(pool.map(lambda _: codec._decode(stream, route), range(calls)))
+        list(pool.map(lambda _: codec.decode(stream, route), range(calls)))
         return calls / (time.perf_counter() - begin)
 
 
 def measure(
-    codecs: dict[str, Codec], stream: bytes, route: Route, given: argparse.Namespace
+    codecs: dict[str, Codec], stream: bytes, route: str, given: argparse.Namespace
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Rows of all contenders for one route and size, and those that failed."""
     ready, failed, first = {}, [], None
@@ -148,7 +147,7 @@ def run_size(bundle: Bundle, size: str, given: argparse.Namespace, result: dict[
         with load(bundle.path, backend="ort") as encoder:
             stream = encoder.encode(coded_picture((width, height), max(route.scale, 1)))
         codecs, skipped = opened(contenders(given.dry_run), bundle, stream)
-        rows, failed = measure(codecs, stream, route, given)
+        rows, failed = measure(codecs, stream, name, given)
         where = {"route": name, "size": size, "stream_bytes": len(stream)}
         result["rows"] += [{**where, **row} for row in rows]
         result["skipped"] += [{**where, **entry} for entry in (*skipped, *failed)]

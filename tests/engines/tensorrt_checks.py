@@ -32,9 +32,9 @@ def streams_mean_the_same(picture: np.ndarray) -> None:
         for stream in (host.encode(picture), codec.encode(picture)):
             for name, route in host.bundle.manifest.routes.items():
                 if route.kind == "decode":
-                    expected = host._decode(stream, route).astype(int)
+                    expected = host.decode(stream, name).astype(int)
                     for _ in range(3):  # as it is, captured, launched
-                        found = codec._decode(stream, route)
+                        found = codec.decode(stream, name)
                         assert np.abs(found - expected).max() <= CLOSE, name
 
 
@@ -69,10 +69,11 @@ def values_stay_and_are_cut_on_the_device(picture: np.ndarray) -> None:
 def many_threads_get_their_own_pictures(picture: np.ndarray) -> None:
     with latentsr.load("demo", backend="tensorrt") as codec:
         streams = [codec.encode(np.roll(picture, 7 * k, axis=1)) for k in range(6)]
-        route = codec.bundle.route("latent_x4", "decode")
-        alone = [codec._decode(stream, route).astype(int) for stream in streams]
+        alone = [codec.upscale(stream, "latent_x4").astype(int) for stream in streams]
         with ThreadPoolExecutor(4) as pool:
-            together = list(pool.map(lambda k: codec._decode(streams[k % 6], route), range(24)))
+            together = list(
+                pool.map(lambda k: codec.upscale(streams[k % 6], "latent_x4"), range(24))
+            )
         for k, found in enumerate(together):
             assert np.abs(found - alone[k % 6]).max() <= CLOSE
         for k, found in enumerate(codec.upscale_many(streams, route="latent_x4")):
@@ -117,8 +118,8 @@ def half_precision_costs_little(picture: np.ndarray, half: Bundle) -> None:
         codec = Codec(half, "tensorrt", replace(CUDA, precision="fp16"))
         stream = codec.encode(picture)
         for name in ("lr", "latent_x4", "pixel_x4"):
-            found = codec._decode(stream, half.route(name, "decode"))
-            expected = host._decode(stream, host.bundle.route(name, "decode"))
+            found = codec.decode(stream, name)
+            expected = host.decode(stream, name)
             assert psnr(found, expected) > 40, name
 
 

@@ -74,13 +74,13 @@ def test_codec_on_bound_engines(picture: np.ndarray, monkeypatch: pytest.MonkeyP
 
     with latentsr.load("demo", backend="ort", threads=1) as codec:
         stream = codec.encode(picture)
-        expected = {n: codec._decode(stream, r) for n, r in codec.bundle.manifest.routes.items()
+        expected = {n: codec.decode(stream, n) for n, r in codec.bundle.manifest.routes.items()
                     if r.kind == "decode"}  # fmt: skip
     monkeypatch.setattr(OrtBackend, "load", bound)
     with latentsr.load("demo", backend="ort") as codec:
         assert codec.encode(picture) == stream
         for name, array in expected.items():
-            found = codec._decode(stream, codec.bundle.manifest.routes[name])
+            found = codec.decode(stream, name)
             np.testing.assert_array_equal(found, array, name)
 
 
@@ -152,7 +152,7 @@ def test_codec_on_a_gpu(picture: np.ndarray, graphs: bool | None) -> None:
         for name, route in bundle.manifest.routes.items():
             if route.kind == "decode":
                 for _ in range(3):
-                    found, expected = codec._decode(stream, route), host._decode(stream, route)
+                    found, expected = codec.decode(stream, name), host.decode(stream, name)
                     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 2, name
 
 

@@ -141,7 +141,7 @@ def test_places_that_are_no_bundle(tmp_path: Path) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(UsageError, match="expected one of ort, openvino"):
+    with pytest.raises(UsageError, match="expected one of ort, ort-tensorrt, openvino"):
         latentsr.load("demo", backend="abacus")
     with pytest.raises(UsageError, match="latent_x4"):
         Bundle("demo").route("x9", "decode")
