@@ -60,6 +60,19 @@ def test_tables_and_files(folder: Path) -> None:
                     for e in ("json", "csv", "svg")]  # fmt: skip
 
 
+def test_reduced_as_the_bundle_does(folder: Path) -> None:
+    shutil.copytree(DEMO, folder / "own.lsr")
+    path = folder / "own.lsr" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    encode = manifest["routes"]["encode"]
+    own = {"op": "reduce", "in": "picture", "out": "picture", "scale": 4, "filter": "bicubic"}
+    manifest["routes"]["encode_hr"] = {**encode, "steps": [own, *encode["steps"]]}
+    path.write_text(json.dumps(manifest))
+    done = latentsr("evaluate", "own.lsr", "hr", "--reduction", "bundle", "--routes", "bicubic",
+                    "--plot", "r.svg", cwd=folder)  # fmt: skip
+    assert "reduced as the bundle's encode_hr does" in done.stdout
+
+
 def test_earlier_results_are_plotted_as_well(folder: Path) -> None:
     shutil.copytree(DEMO, folder / "second.lsr")
     common = ("hr", "--routes", "bicubic")

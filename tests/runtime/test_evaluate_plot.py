@@ -116,6 +116,17 @@ def test_other_rules_share_no_plot(three: dict[str, Any], change: Any, message: 
         as_svg([three, other])
 
 
+@pytest.mark.parametrize(
+    ("reduction", "said"),
+    [("matlab", "as MATLAB"), ("pillow", "as Pillow"), ("bundle", "bundle's encode_hr")],
+)
+def test_how_pictures_were_reduced_is_said(
+    three: dict[str, Any], reduction: str, said: str
+) -> None:
+    three["settings"]["reduction"] = reduction
+    assert said in words(drawn(three))
+
+
 def test_one_bundle_has_points_and_no_line() -> None:
     for panel in panels(drawn(evaluation_case.result(only=300))):
         assert not [e for e in classed(panel, "line") if e.tag == f"{SVG}path"]

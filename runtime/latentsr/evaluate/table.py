@@ -10,10 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from latentsr.evaluate.metrics import BUILT_IN
+from latentsr.evaluate.reduction import OWN_REDUCTION, OWN_ROUTE
 from latentsr.report.wording import MISSING, fixed, plain, plural
 
 _HEADS = {"psnr": "PSNR dB", "psnr_y": "PSNR-Y dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
-_REDUCED_BY = {"matlab": "MATLAB", "pillow": "Pillow"}
+_REDUCED_BY = {
+    "matlab": "bicubic reduction as MATLAB has it",
+    "pillow": "bicubic reduction as Pillow has it",
+    OWN_REDUCTION: f"reduced as the bundle's {OWN_ROUTE} does",
+}
 _DECIMALS = {"psnr": 2, "psnr_y": 2}
 
 
@@ -37,7 +42,7 @@ def protocol_words(result: dict[str, Any]) -> list[str]:
     border = settings["border"]
     part = f"without {plural(border, 'pixel')} at every side" if border else "of whole pictures"
     return [
-        f"bicubic reduction as {_REDUCED_BY[settings['reduction']]} has it",
+        _REDUCED_BY[settings["reduction"]],
         f"bpp of whole streams, figures {part} (border {border})",
         "original anchor: the same enlargement of the LR picture that was never coded",
     ]
