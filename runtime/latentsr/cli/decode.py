@@ -12,6 +12,7 @@ from latentsr.cli.options import (
     BackendOption,
     BundleOption,
     FileFormat,
+    FileThreadsOption,
     FormatOption,
     JobsOption,
     JsonLinesOption,
@@ -22,7 +23,6 @@ from latentsr.cli.options import (
     PrecisionOption,
     RegionOption,
     ResumeOption,
-    ThreadsOption,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def decode(
     file_format: FormatOption = FileFormat.latentsr,
     route: Annotated[str, typer.Option(help="Decode route of the bundle.")] = "lr",
     backend: BackendOption = "ort",
-    threads: ThreadsOption = None,
+    threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     memory: MemoryOption = None,
     region: RegionOption = None,

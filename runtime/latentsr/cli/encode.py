@@ -11,6 +11,7 @@ from latentsr.cli.options import (
     BackendOption,
     BundleOption,
     FileFormat,
+    FileThreadsOption,
     FormatOption,
     JobsOption,
     JsonLinesOption,
@@ -19,7 +20,6 @@ from latentsr.cli.options import (
     Precision,
     PrecisionOption,
     ResumeOption,
-    ThreadsOption,
 )
 
 
@@ -32,7 +32,7 @@ def encode(
         str, typer.Option(help="Encode route, as `latentsr inspect` lists.")
     ] = "encode",
     backend: BackendOption = "ort",
-    threads: ThreadsOption = None,
+    threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     as_json: JsonOption = False,
     as_lines: JsonLinesOption = False,

@@ -41,7 +41,8 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Leave out what an earlier run did, and keep its journal.")
 ]
 BackendOption = Annotated[str, typer.Option(help="Engine backend, with a device: ort:cuda.")]
-ThreadsOption = Annotated[
+ThreadsOption = Annotated[int | None, typer.Option(help="Engine threads; default: the library's.")]
+FileThreadsOption = Annotated[
     int | None, typer.Option(help="Engine threads for each file; default: cores over jobs.")
 ]
 FormatOption = Annotated[

@@ -10,6 +10,7 @@ from latentsr.cli.options import (
     BackendOption,
     BundleOption,
     FileFormat,
+    FileThreadsOption,
     FormatOption,
     JobsOption,
     JsonLinesOption,
@@ -20,7 +21,6 @@ from latentsr.cli.options import (
     PrecisionOption,
     RegionOption,
     ResumeOption,
-    ThreadsOption,
 )
 
 
@@ -33,7 +33,7 @@ def upscale(
         str | None, typer.Option(help="Route, as `latentsr inspect` lists; default: the bundle's.")
     ] = None,
     backend: BackendOption = "ort",
-    threads: ThreadsOption = None,
+    threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
     memory: MemoryOption = None,
     region: RegionOption = None,
