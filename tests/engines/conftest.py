@@ -11,7 +11,7 @@ import pytest
 
 from engines.host_device import HostDevice
 from engines.tensorrt_stand_in import VERSIONS, make
-from latentsr.backends import device_picture, tensorrt, tensorrt_api, tensorrt_plans
+from latentsr.backends import device_picture, device_pool, tensorrt_api, tensorrt_plans
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def trt(
     """The stand-in for one version; the cache lies in the test's own folder."""
     module = make(request.param, device)
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(tensorrt, "open_device", lambda index: device)
+    monkeypatch.setattr(device_pool, "open_device", lambda index: device)
     # Real kernels, on a machine that has them, could do nothing with this device's addresses.
     monkeypatch.setattr(device_picture, "_kernels", lambda: False)
     monkeypatch.setenv("LATENTSR_CACHE", str(tmp_path / "cache"))
-    caches = (tensorrt_api.library, tensorrt_api.logger, tensorrt.pools_of)
+    caches = (tensorrt_api.library, tensorrt_api.logger, device_pool._pools_of)
     for cached in caches:
         cached.cache_clear()
     tensorrt_plans._kept.clear()

@@ -35,7 +35,8 @@ def test_a_graph_decodes_again_and_again(arrays: DeviceArrays) -> None:
         steps.latent_from_symbols(out, steps.NO_MEANS, latent, rows.size, stream=stream.ptr)
         graph = stream.end_capture()
     for _ in range(3):
-        arrays.memory.upload(out, np.zeros(rows.size, np.int32))
+        arrays.set(out, np.zeros(rows.size, np.int32))
+        arrays.check()  # waits, as the graph runs in a stream of its own
         graph.launch(stream)
         stream.synchronize()
         assert coder.faults(arrays.get(results, 1, RESULT)) == [None]

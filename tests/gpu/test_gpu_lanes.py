@@ -37,6 +37,7 @@ def decode(
         part_results=arrays.room(sizes["part_results"], scratch=True),
         results=results,
         index_bytes=indexes.itemsize,
+        stream=arrays.stream,
     )
     symbols = arrays.get(out, plan.symbols, np.int32)
     faults = coder.faults(arrays.get(results, len(streams), RESULT))
@@ -63,6 +64,7 @@ def encode(
         data=data,
         outcomes=outcomes,
         index_bytes=indexes.itemsize,
+        stream=arrays.stream,
     )
     found = arrays.get(outcomes, len(cases), OUTCOME)
     whole = arrays.get(data, plan.room, np.uint8).tobytes()

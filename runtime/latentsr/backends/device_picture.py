@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentsr.backends.device_pool import working
 from latentsr.errors import BundleError
 
 if TYPE_CHECKING:
     from latentsr.backends.device_pool import DeviceArray
 
 _log = logging.getLogger("latentsr")
-_FAULT_BYTES = 8
 
 
 def picture_of(array: DeviceArray) -> np.ndarray | None:
@@ -32,20 +32,13 @@ def picture_of(array: DeviceArray) -> np.ndarray | None:
 
     height, width = array.shape[2:]
     pools, stream = array.pools, array.pools.device.stream()
-    lease, fault_lease = (pools.blocks.take(n) for n in (3 * height * width, _FAULT_BYTES))
-    made, fault = lease.held, fault_lease.held
-    blocks = (array.block, made, fault)
-    for block in blocks:
-        block.use(stream)
-    planes = DevicePlanes.dense(
-        array.block.memory.address, 1, height, width, array.dtype.itemsize
-    )  # fmt: skip
-    picture_from_planes(planes, made.memory.address, fault.memory.address, stream.handle)
-    for block in blocks:
-        block.mark(stream)
-    found, position = array.pinned((height, width, 3), np.uint8), array.pinned((1,), np.uint64)
-    stream.download(found, made.memory)
-    stream.download(position, fault.memory)
+    made, fault = pools.array((height, width, 3), np.uint8), pools.array((1,), np.uint64)
+    planes = DevicePlanes.dense(array.address, 1, height, width, array.dtype.itemsize)
+    with working(stream, array.block, made.block, fault.block):
+        picture_from_planes(planes, made.address, fault.address, stream.handle)
+        found, position = (pools.pinned(each.shape, each.dtype) for each in (made, fault))
+        stream.download(found, made.block.memory)
+        stream.download(position, fault.block.memory)
     stream.synchronize()
     if fault_at(int(position[0])) is not None:
         raise BundleError(

@@ -116,13 +116,14 @@ class OrtBackend(Backend):
         folder: tempfile.TemporaryDirectory[str] | None,
     ) -> Engine:
         from latentsr.backends import ort_gpu
+        from latentsr.backends.device_pool import pools_of
 
         session, index = ort_gpu.load_on_gpu(ort, graph, label, options, settings, self.tensorrt)
         if folder is not None:
             return ProfiledOrtEngine(session, label, folder)
         capture = ort_gpu.captures(options) and not self.tensorrt
         kind = ort_gpu.CapturingEngine if capture else ort_gpu.BoundEngine
-        return kind(session, label, "cuda", index)
+        return kind(session, label, "cuda", index, pools_of(index))
 
 
 class OrtTensorRtBackend(OrtBackend):
