@@ -24,7 +24,7 @@ from latentsr.errors import UsageError
 from latentsr.image import to_rgb8
 from latentsr.last_call import CallRecord, LastCall
 from latentsr.manifest import Route
-from latentsr.pipeline import routes
+from latentsr.pipeline import device_coding, routes
 from latentsr.pipeline.many import ManyPictures
 from latentsr.stream import Padding, Stream
 from latentsr.tiling import calls
@@ -53,6 +53,7 @@ class Codec(ManyPictures):
         self._lock = threading.Lock()
         self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
         entropy = routes.entropy_models(bundle, self._threads)
+        device_coding.attach(entropy.values(), options)
         self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)

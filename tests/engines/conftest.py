@@ -11,7 +11,8 @@ import pytest
 
 from engines.host_device import HostDevice
 from engines.tensorrt_stand_in import VERSIONS, make
-from latentsr.backends import device_picture, device_pool, tensorrt_api, tensorrt_plans
+from latentsr.backends import device_pool, tensorrt_api, tensorrt_plans
+from latentsr.cuda import module as kernels
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def trt(
     monkeypatch.setitem(sys.modules, "tensorrt", module)
     monkeypatch.setattr(device_pool, "open_device", lambda index: device)
     # Real kernels, on a machine that has them, could do nothing with this device's addresses.
-    monkeypatch.setattr(device_picture, "_kernels", lambda: False)
+    monkeypatch.setattr(kernels, "usable", lambda: False)
     monkeypatch.setenv("LATENTSR_CACHE", str(tmp_path / "cache"))
     caches = (tensorrt_api.library, tensorrt_api.logger, device_pool._pools_of)
     for cached in caches:

@@ -151,6 +151,18 @@ def blocks_come_back(device: Device) -> None:
     assert pools.blocks.take(32).held is not block
 
 
+def blocks_come_back_whole_from_a_cycle(device: Device) -> None:
+    pools = Pools(device)
+    cycle: list[object] = [pools.array((64,), np.uint8)]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    array, stream = pools.array((64,), np.uint8), device.stream()
+    stream.upload(array.block.memory, np.arange(64, dtype=np.uint8))
+    stream.synchronize()
+    np.testing.assert_array_equal(array.to_host(), np.arange(64))
+
+
 def blocks_outlive_many_streams(device: Device) -> None:
     block = Block(device.alloc(8))
     for value in range(40):
@@ -195,7 +207,8 @@ CHECKS = (
     bytes_there_and_back, memory_of_others_is_not_freed, copies_within_the_device,
     nothing_leaves_its_memory,
     threads_have_their_streams, events_order_and_time, graphs_do_their_work_again,
-    arrays_on_the_device, blocks_come_back, blocks_outlive_many_streams, device_tells_what_it_is,
+    arrays_on_the_device, blocks_come_back, blocks_come_back_whole_from_a_cycle,
+    blocks_outlive_many_streams, device_tells_what_it_is,
 )  # fmt: skip
 
 

@@ -58,18 +58,23 @@ class HostStream(Stream):
         self.device = device
         self.handle = next(device.handles)
         device.streams[self.handle] = self
-        self._work: list[Work] = []
+        self._work: list[Work | None] = []
         self._done = 0
         self._captured: list[Work] | None = None
 
     def put(self, work: Work) -> None:
-        (self._work if self._captured is None else self._captured).append(work)
+        if self._captured is None:
+            self._work.append(work)
+        else:
+            self._captured.append(work)
 
     def run_to(self, position: int) -> None:
         with self.device.working:
             while self._done < position:
+                work, self._work[self._done] = self._work[self._done], None
                 self._done += 1
-                self._work[self._done - 1]()
+                assert work is not None
+                work()
 
     def synchronize(self) -> None:
         if self._captured is not None:

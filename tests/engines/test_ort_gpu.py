@@ -11,12 +11,13 @@ import pytest
 import latentsr
 from engines.host_device import AddressedDevice
 from engines.require import gpu_or_skip, missing
-from latentsr.backends import device_picture, get_backend, ort_gpu, split_device
+from latentsr.backends import get_backend, ort_gpu, split_device
 from latentsr.backends.base import EngineOptions
 from latentsr.backends.device_pool import DeviceArray, Pools
 from latentsr.backends.ort_gpu import CPU, CUDA, TENSORRT, BoundEngine, CapturingEngine
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
+from latentsr.cuda import module
 from latentsr.errors import BackendError
 
 GPU = EngineOptions(device="cuda")
@@ -31,7 +32,7 @@ def session(graph: str) -> Any:
 @pytest.fixture
 def pools(monkeypatch: pytest.MonkeyPatch) -> Pools:
     # Real kernels, on a machine that has them, could do nothing with this device's addresses.
-    monkeypatch.setattr(device_picture, "_kernels", lambda: False)
+    monkeypatch.setattr(module, "usable", lambda: False)
     return Pools(AddressedDevice())
 
 

@@ -17,8 +17,9 @@ import latentsr
 from engines.host_device import AddressedDevice
 from engines.require import missing
 from latentsr import cuda
-from latentsr.backends import device_picture, device_pool
+from latentsr.backends import device_pool
 from latentsr.backends.device import Device, open_device
+from latentsr.cuda import module
 from latentsr.errors import BackendError
 
 
@@ -31,10 +32,11 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
         monkeypatch.setitem(sys.modules, host_kernels.MODULE, kernels)
         monkeypatch.setattr(latentsr, "_cuda_kernels", kernels, raising=False)
         monkeypatch.setattr(device_pool, "open_device", lambda index: imitation)
-        for cached in (device_pool._pools_of, device_picture._kernels):
+        for cached in (device_pool._pools_of, module.usable):
             cached.cache_clear()
         yield imitation
-        device_pool._pools_of.cache_clear()
+        for cached in (device_pool._pools_of, module.usable):
+            cached.cache_clear()
         return
     try:
         found = open_device()

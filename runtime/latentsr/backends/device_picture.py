@@ -6,19 +6,16 @@ make the picture on the host.
 
 from __future__ import annotations
 
-import functools
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latentsr.backends.device_pool import working
+from latentsr.cuda import module
 from latentsr.errors import BundleError
 
 if TYPE_CHECKING:
     from latentsr.backends.device_pool import DeviceArray
-
-_log = logging.getLogger("latentsr")
 
 
 def picture_of(array: DeviceArray) -> np.ndarray | None:
@@ -26,7 +23,12 @@ def picture_of(array: DeviceArray) -> np.ndarray | None:
 
     Raises BundleError for samples that are not finite, BackendError where the launch fails.
     """
-    if array.shape[:2] != (1, 3) or array.dtype.kind != "f" or not array.size or not _kernels():
+    if (
+        array.shape[:2] != (1, 3)
+        or array.dtype.kind != "f"
+        or not array.size
+        or not module.usable()
+    ):
         return None
     from latentsr.cuda.steps import DevicePlanes, fault_at, picture_from_planes
 
@@ -46,13 +48,3 @@ def picture_of(array: DeviceArray) -> np.ndarray | None:
             "export the bundle with a higher precision"
         )
     return found
-
-
-@functools.cache
-def _kernels() -> bool:
-    from latentsr import cuda
-
-    reason = cuda.why_not()
-    if reason is not None:
-        _log.info("pictures are made on the host: %s", reason)
-    return reason is None

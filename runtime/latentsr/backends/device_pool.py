@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from latentsr.backends.device import Device, Event, Memory, Stream, open_device
-from latentsr.backends.values import Resident
+from latentsr.backends.values import Resident, on_host
 from latentsr.errors import BackendError
 
 T = TypeVar("T")
@@ -84,6 +84,11 @@ def working(stream: Stream, *blocks: Block) -> Iterator[None]:
             block.mark(stream)
 
 
+_lent: dict[int, object] = {}
+"""What leases hold. A lease may end in a cycle, with the error of a run that failed; what it holds
+must not be finalised with it, as it goes back."""
+
+
 @dataclass
 class Lease(Generic[T]):
     """Holds something until nobody refers to the lease; then it goes back where it came from."""
@@ -91,7 +96,11 @@ class Lease(Generic[T]):
     held: T
     back: Callable[[T], object]
 
+    def __post_init__(self) -> None:
+        _lent[id(self.held)] = self.held
+
     def __del__(self) -> None:
+        del _lent[id(self.held)]
         self.back(self.held)
 
 
@@ -133,12 +142,26 @@ class Pools:
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Page-locked host memory for an array, lent until nobody refers to it."""
-        return np.asarray(_Pinned(self.host.take(_room(shape, dtype)), shape, dtype))
+        found = np.asarray(_Pinned(self.host.take(_room(shape, dtype)), shape, dtype))
+        return found.view(dtype)  # the interface knows records only as bytes
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
         """An array in a block of its own, to be written."""
         lease = self.blocks.take(_room(shape, dtype))
         return DeviceArray(self, lease.held, shape, dtype, lease)
+
+    def resident(self, value: Any) -> DeviceArray:
+        """The value, where it lies in these pools; else a copy that is on its way.
+
+        An array of the host must not change before the copy's block has been waited for.
+        """
+        if isinstance(value, DeviceArray) and value.pools is self:
+            return value
+        array = np.ascontiguousarray(on_host(value))
+        made, stream = self.array(array.shape, array.dtype), self.device.stream()
+        with working(stream, made.block):
+            stream.upload(made.block.memory, array)
+        return made
 
 
 _opening = threading.Lock()

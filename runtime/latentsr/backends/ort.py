@@ -13,6 +13,7 @@ import numpy as np
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime, run_failure
 from latentsr.backends.device import parse_index
 from latentsr.backends.ort_profile import origin_us, read_profile
+from latentsr.backends.values import on_host
 from latentsr.errors import BackendError
 
 
@@ -37,7 +38,8 @@ class OrtEngine(Engine):
 
     def _run(self, inputs: Mapping[str, np.ndarray], options: Any) -> dict[str, np.ndarray]:
         try:
-            outputs = self._session.run(self._outputs, dict(inputs), options)
+            given = {name: on_host(value) for name, value in inputs.items()}
+            outputs = self._session.run(self._outputs, given, options)
         except Exception as error:
             shapes = {name: array.shape for name, array in inputs.items()}
             raise run_failure(error, self._label, _first_line(error), shapes) from error

@@ -21,7 +21,6 @@ import numpy as np
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.device import parse_index
 from latentsr.backends.device_pool import Block, DeviceArray, Pools, working
-from latentsr.backends.values import on_host
 from latentsr.errors import BackendError
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
@@ -48,7 +47,7 @@ class BoundEngine(Engine):
         try:
             binding = self._session.io_binding()
             # Held until the run has ended: a binding knows addresses only.
-            given = {name: self._on_device(value) for name, value in inputs.items()}
+            given = {name: self._pools.resident(value) for name, value in inputs.items()}
             for name, array in given.items():
                 self._bind_input(binding, name, array)
             made = self._outputs_of(binding, None)
@@ -67,15 +66,6 @@ class BoundEngine(Engine):
             binding.bind_output(name, self._kind, self._index)
         self._session.run_with_iobinding(binding, options)
         return dict(zip(self._outputs, binding.get_outputs(), strict=True))
-
-    def _on_device(self, value: Any) -> DeviceArray:
-        if isinstance(value, DeviceArray) and value.pools is self._pools:
-            return value
-        array = np.ascontiguousarray(on_host(value))
-        made, stream = self._pools.array(array.shape, array.dtype), self._pools.device.stream()
-        with working(stream, made.block):
-            stream.upload(made.block.memory, array)
-        return made
 
     def _bind_input(self, binding: Any, name: str, array: DeviceArray) -> None:
         array.block.wait()
@@ -138,7 +128,7 @@ class CapturingEngine(BoundEngine):
         for name, value in inputs.items():
             target = place.inputs[name].block
             with working(stream, target):
-                self._on_device(value).copy_into(target, stream)
+                self._pools.resident(value).copy_into(target, stream)
 
     def _new_place(self, inputs: Mapping[str, Any], key: Mapping[str, Any]) -> _Place:
         """Let one plain run find the outputs' shapes, then bind everything for good."""
@@ -148,7 +138,7 @@ class CapturingEngine(BoundEngine):
         plain = self._session.io_binding()
         place = _Place(key, self._made, self._session.io_binding())
         for name, value in inputs.items():
-            place.inputs[name] = self._on_device(value).copy()
+            place.inputs[name] = self._pools.resident(value).copy()
             for binding in (plain, place.binding):
                 self._bind_input(binding, name, place.inputs[name])
         for name, value in self._outputs_of(plain, _graph_number(-1)).items():

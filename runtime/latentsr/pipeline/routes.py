@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from latentsr.backends.base import Engine
-from latentsr.backends.values import as_it_is, for_engine, on_host
+from latentsr.backends.values import Resident, as_it_is, for_engine, on_host
 from latentsr.bundle import Bundle
 from latentsr.entropy.coder import Coder
 from latentsr.entropy.repair import Repair
@@ -48,6 +48,7 @@ from latentsr.stream import Padding
 from latentsr.timing import Stage, Timeline
 
 Step = Mapping[str, Any]
+ON_GPU = " on cuda"  # what follows the stage name of a step that was decoded there
 _PARAMETERS = ("scales", "means", "features")  # what an entropy step may take besides
 
 
@@ -57,7 +58,7 @@ class Run:
 
     threads: that may share an image step of a large picture. multiple, centred: how an encode
     route pads, see `image_steps.Geometry`. symbols: int32 (1, C, h, w) of each latent that was
-    decoded.
+    decoded, perhaps on a device.
     """
 
     width: int
@@ -234,8 +235,8 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
         run.values[value] = outputs[port]
 
 
-def _given(step: Step, key: str, run: Run) -> np.ndarray | None:
-    return on_host(run.values[step[key]]) if step.get(key) is not None else None
+def _given(step: Step, key: str, run: Run) -> Any:
+    return run.values[step[key]] if step.get(key) is not None else None
 
 
 def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
@@ -249,10 +250,10 @@ def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
 
 
 def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
-    del stage
     model: Any = machine.entropy[step["chunk"]]
     given = [_given(step, key, run) for key in model.INPUTS]
     latent, symbols = model.decode(_chunk(step, run), run.padded_size, *given, run)
+    stage.name += ON_GPU if isinstance(symbols, Resident) else ""
     run.values[step["out"]] = latent
     run.symbols[step["chunk"]] = symbols
     run.symbol_crc = model.crc(symbols, run.symbol_crc)
