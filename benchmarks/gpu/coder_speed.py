@@ -11,7 +11,7 @@ import numpy as np
 from coder_cases import Case
 from device_clock import Call, DeviceClock
 
-from latentsr.cuda import DecodePlan, DeviceCoder, EncodePlan
+from latentsr.cuda import DecodeArrays, DecodePlan, DeviceCoder, EncodeArrays, EncodePlan
 from latentsr.cuda.batch import OUTCOME, RESULT
 
 
@@ -20,17 +20,16 @@ def decode_call(device: DeviceClock, coder: DeviceCoder, case: Case) -> Call:
     plan = DecodePlan.of(case.streams, [one.size for one in case.symbols])
     sizes = plan.sizes()
     out, results = device.room(sizes["out"]), device.room(sizes["results"])
-    given = {
-        "tables": device.put(coder.packed), "streams": device.put(plan.streams),
-        "data": device.put(plan.data), "indexes": device.put(np.concatenate(case.rows)),
-        "out": out, "part_results": device.room(sizes["part_results"]), "results": results,
-    }  # fmt: skip
-    coder.decode(plan, stream=device.stream, **given)
+    arrays = DecodeArrays(
+        device.put(coder.packed), device.put(plan.streams), device.put(plan.data),
+        device.put(np.concatenate(case.rows)), out, device.room(sizes["part_results"]), results,
+    )  # fmt: skip
+    coder.decode(plan, arrays, stream=device.stream)
     faults = coder.faults(device.get(results, len(case.streams), RESULT))
     found = device.get(out, plan.symbols, np.int32)
     if any(faults) or not np.array_equal(found, np.concatenate(case.symbols)):
         sys.exit(f"decode: the device's symbols differ from the processor's: {faults}")
-    return lambda: coder.decode(plan, stream=device.stream, **given)
+    return lambda: coder.decode(plan, arrays, stream=device.stream)
 
 
 def encode_call(device: DeviceClock, coder: DeviceCoder, case: Case, parts: int) -> Call:
@@ -39,20 +38,19 @@ def encode_call(device: DeviceClock, coder: DeviceCoder, case: Case, parts: int)
     plan = EncodePlan.of([one.size for one in case.symbols], parts=parts, room=room)
     sizes = plan.sizes()
     data, outcomes = device.room(sizes["data"]), device.room(sizes["outcomes"])
-    given = {
-        "tables": device.put(coder.packed), "targets": device.put(plan.targets),
-        "symbols": device.put(np.concatenate(case.symbols)),
-        "indexes": device.put(np.concatenate(case.rows)),
-        "scratch": device.room(sizes["scratch"]), "data": data, "outcomes": outcomes,
-    }  # fmt: skip
-    coder.encode(plan, stream=device.stream, **given)
+    arrays = EncodeArrays(
+        device.put(coder.packed), device.put(plan.targets),
+        device.put(np.concatenate(case.symbols)), device.put(np.concatenate(case.rows)),
+        device.room(sizes["scratch"]), data, outcomes,
+    )  # fmt: skip
+    coder.encode(plan, arrays, stream=device.stream)
     found = device.get(outcomes, len(case.streams), OUTCOME)
     whole = device.get(data, plan.room, np.uint8).tobytes()
     lengths = found["size"].astype(int)
     made = [whole[i * room : i * room + n] for i, n in enumerate(lengths)]
     if any(coder.encode_faults(found)) or made != case.streams:
         sys.exit("encode: the device's bytes differ from the processor's")
-    return lambda: coder.encode(plan, stream=device.stream, **given)
+    return lambda: coder.encode(plan, arrays, stream=device.stream)
 
 
 def processor_calls(case: Case, parts: int) -> dict[str, dict[str, Call]]:

@@ -39,3 +39,11 @@ def test_samples_that_are_not_finite_are_refused(device: Device) -> None:
     value[0, 2, 7, 8] = np.nan
     with pytest.raises(BundleError, match="not finite"):
         resident(device, value).picture()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_samples_are_limited_there(device: Device, dtype: Any) -> None:
+    value = np.random.default_rng(9).normal(0.5, 1, (1, 3, 9, 11)).astype(dtype)
+    made = image_steps.clamp(resident(device, value), None, {})  # type: ignore[arg-type]
+    assert isinstance(made, DeviceArray) and made.dtype == dtype
+    np.testing.assert_array_equal(np.asarray(made), np.clip(value, 0.0, 1.0))

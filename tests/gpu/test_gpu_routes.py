@@ -83,7 +83,7 @@ def test_auto_goes_by_the_number_of_symbols(
         assert decoded_by(codec) == {"z": False, "y": True}
 
 
-@pytest.mark.parametrize("route", ["lr", "latent_x4"])
+@pytest.mark.parametrize("route", ["lr", "latent_x4", "pixel_x4"])
 def test_only_the_stream_goes_up_and_the_picture_down(
     load: Load, stream: bytes, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

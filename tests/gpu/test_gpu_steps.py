@@ -143,3 +143,15 @@ def test_planes_from_pictures(arrays: DeviceArrays, size: int) -> None:
         expected = np.empty((3, 64, 64), np.float32)
         _kernels.planes_from_picture(pictures[i], expected, 9, 2, Isa.SCALAR)
         assert same_bits(found[i], with_dtype(expected, size))
+
+
+@SAMPLES
+def test_limits(arrays: DeviceArrays, size: int) -> None:
+    samples = with_dtype(np.random.default_rng(8).normal(0.5, 1, (3, 11, 13)), size)
+    samples[0, 0, :4] = [np.nan, np.inf, -np.inf, -0.0]
+    given, out = arrays.put(samples), arrays.room(samples.nbytes)
+    for to in (out, given):
+        steps.limit_samples(given, to, samples.size, size, arrays.stream)
+        found = arrays.get(to, samples.shape, samples.dtype)
+        arrays.check()
+        np.testing.assert_array_equal(found, np.clip(samples, 0.0, 1.0))

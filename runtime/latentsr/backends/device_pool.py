@@ -242,11 +242,17 @@ class DeviceArray(Resident):
                 )
         return made
 
+    def limited(self) -> DeviceArray | None:
+        """Made by the CUDA kernels, where this build has them."""
+        from latentsr.backends import device_picture
+
+        return device_picture.limited(self)
+
     def picture(self) -> np.ndarray | None:
         """Made by the CUDA kernels, where this build has them."""
-        from latentsr.backends.device_picture import picture_of
+        from latentsr.backends import device_picture
 
-        return picture_of(self)
+        return device_picture.picture_of(self)
 
     def copy_into(self, target: Block, stream: Stream) -> None:
         """Copy to the beginning of a block on a stream, which has used that block."""

@@ -20,7 +20,7 @@ import numpy as np
 from latentsr.backends.base import EngineOptions
 from latentsr.backends.device import parse_index
 from latentsr.backends.device_pool import DeviceArray, Pools, pools_of, working
-from latentsr.cuda import DecodePlan, DeviceCoder, module, steps
+from latentsr.cuda import DecodeArrays, DecodePlan, DeviceCoder, module, steps
 from latentsr.cuda.batch import RESULT, STREAM
 from latentsr.cuda.steps import DeviceMeans, fault_at
 from latentsr.entropy.latents import ScaleTable, not_a_number
@@ -115,12 +115,12 @@ class DeviceCoding:
             stream.upload(given.block.memory, bytes_of)
             if self._model.chunk.model != "factorized":
                 self._find_indexes(sources[0], indexes, findings, coding, stream.handle)
-            self._coder.decode(
-                plan, tables=self._resident("tables", self._coder.packed).address,
-                streams=given.address, data=given.address + _BEGIN, indexes=indexes.address,
-                out=symbols.address, part_results=scratch.address, results=findings.address,
-                index_bytes=indexes.dtype.itemsize, stream=stream.handle,
+            tables = self._resident("tables", self._coder.packed)
+            arrays = DecodeArrays(
+                tables.address, given.address, given.address + _BEGIN, indexes.address,
+                symbols.address, scratch.address, findings.address,
             )  # fmt: skip
+            self._coder.decode(plan, arrays, indexes.dtype.itemsize, stream.handle)
             steps.latent_from_symbols(
                 symbols.address, mean, latent.address, latent.size, stream=stream.handle
             )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from latentsr.backends.values import Resident, on_host
+from latentsr.backends.device_pool import DeviceArray
+from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.chunks import Chunk
 from latentsr.entropy.coder import Coder
@@ -159,7 +160,7 @@ class EntropyModel:
 
     def crc(self, symbols: Any, start: int) -> int:
         """Go on with the CRC-32 over symbols as little-endian int32."""
-        if self.on_gpu is not None and isinstance(symbols, Resident):
+        if self.on_gpu is not None and isinstance(symbols, DeviceArray):
             return self.on_gpu.crc(symbols, start)
         return self._steps.crc(symbols, start)
 

@@ -293,7 +293,7 @@ STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
     "jpeg_decode": ("image", _jpeg_decode),
     "pad": ("image", _image(image_steps.pad)),
     "crop": ("image", _image(image_steps.crop, as_it_is)),
-    "clamp": ("image", _image(image_steps.clamp)),
+    "clamp": ("image", _image(image_steps.clamp, as_it_is)),
     "picture": ("image", _image(image_steps.picture, as_it_is)),
     "resize": ("image", _image(image_steps.resize)),
     "reduce": ("image", _image(image_steps.reduce)),
