@@ -148,6 +148,14 @@ def test_jpeg_sr_trains_in_three_steps_and_resumes(pictures: Path, tmp_path: Pat
     assert [load_weights(resume_path(path))["step"] for path in steps] == [4, 8, 4]
 
 
+def test_jpeg_sr_alone_is_an_edsr(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alone.pth"
+    argv = ["--features", "4", "--blocks", "1", "--crop", "16", "--batch", "2", "--scale", "2"]
+    jpeg_sr.main([*common(pictures, out, 2), *argv, "--alone"])
+    assert EDSR.from_state_dict(load_weights(out)).scale == 2
+    assert not jpeg_sr.beside(out, "car").exists()
+
+
 def test_jpeg_batches_are_of_one_place(pictures: Path) -> None:
     loaded = data.load_pictures([pictures], 64)
     triples = jpeg_sr.make_triples(loaded, 4, 90, "4:4:4")
