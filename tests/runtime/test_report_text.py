@@ -109,3 +109,13 @@ def test_results_of_another_form_are_refused(path: tuple[Any, ...], value: objec
     if isinstance(path[-1], str):
         with pytest.raises(UsageError, match="benchmark result"):
             check(given, "cut")
+
+
+def test_precision_is_a_text_where_it_is_said() -> None:
+    given = report_case.result()
+    given["settings"]["precision"] = "int8"
+    check(given, "as made")
+    assert "Runtime on CPU" in render_markdown(given) and ", INT8" in render_markdown(given)
+    given["settings"]["precision"] = 8
+    with pytest.raises(UsageError, match="no proper precision"):
+        check(given, "changed")
