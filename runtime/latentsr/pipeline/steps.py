@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentsr.backends.values import as_it_is, for_engine, on_host
+from latentsr.decode_checks import check_planes
 from latentsr.errors import BundleError, StreamError
 from latentsr.pipeline import image_steps, jpeg_step
 from latentsr.pipeline.run import Machine, Run
@@ -54,6 +55,7 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     if missing:
         raise BundleError(f"graph {step['graph']} lacks outputs {sorted(missing)}; export again")
     for port, value in zip(graph.outputs, step["out"], strict=True):
+        check_planes(step["graph"], port, outputs[port])
         run.values[value] = outputs[port]
 
 
