@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from latentsr import jpeg
 from latentsr import stream as container
-from latentsr.backends import get_backend, split_device
-from latentsr.backends.base import Engine, EngineOptions
-from latentsr.backends.precision import check_precision, load_engine
+from latentsr.backends import split_device
+from latentsr.backends.base import EngineOptions
+from latentsr.backends.precision import check_precision
 from latentsr.bundle import Bundle
 from latentsr.decode_checks import check_belongs, check_picture, check_symbols
 from latentsr.entropy.repair import Repair
 from latentsr.errors import UsageError
 from latentsr.image import to_rgb8
 from latentsr.last_call import CallRecord, LastCall
+from latentsr.loaded import LoadedBundle
 from latentsr.manifest import Route
-from latentsr.pipeline import device_coding, routes
+from latentsr.pipeline import routes
 from latentsr.pipeline.many import ManyPictures
 from latentsr.stream import Padding, Stream
 from latentsr.tiling import calls
 from latentsr.timing import Timeline
 
-MAX_OWN_THREADS = 8
-"""Threads for entropy coding and image steps where the caller names no number."""
 
-
-class Codec(ManyPictures):
+class Codec(LoadedBundle, ManyPictures):
     """A loaded bundle. Engines are prepared when a route first needs them.
 
     All methods may be called from any number of threads at a time and give what they give in one.
@@ -45,37 +39,8 @@ class Codec(ManyPictures):
     """
 
     def __init__(self, bundle: Bundle, backend: str, options: EngineOptions) -> None:
-        self.bundle = bundle
+        super().__init__(bundle, backend, options)
         self.last_call = LastCall()
-        self.backend, self.options = get_backend(backend), options
-        self._engines: dict[str, Engine] = {}
-        self._siblings: dict[EngineOptions, Codec] = {}
-        self._lock = threading.Lock()
-        self._threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
-        entropy = routes.entropy_models(bundle, self._threads)
-        device_coding.attach(entropy.values(), options)
-        self.machine = routes.Machine(bundle, entropy, self.engine)
-        for name, route in bundle.manifest.routes.items():
-            routes.check(name, route, bundle)
-
-    def __enter__(self) -> Codec:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the engines' memory back; a later call loads them again."""
-        with self._lock:
-            self._engines.clear()
-            siblings, self._siblings = self._siblings, {}
-        for sibling in siblings.values():
-            sibling.close()
 
     @property
     def timeline(self) -> Timeline:
@@ -87,38 +52,13 @@ class Codec(ManyPictures):
         """What was mended in the last call; empty where nothing was in doubt."""
         return self.last_call.record.repairs
 
-    def with_options(self, **changes: Any) -> Codec:
-        """This bundle with some `EngineOptions` changed: made once, and closed with this codec."""
-        options = replace(self.options, **changes)
-        if options == self.options:
-            return self
-        with self._lock:
-            if options not in self._siblings:
-                self._siblings[options] = Codec(self.bundle, self.backend.name, options)
-            return self._siblings[options]
-
-    def engine(self, name: str) -> Engine:
-        """The engine of one graph, loaded on first use."""
-        with self._lock:
-            if name not in self._engines:
-                self._engines[name] = load_engine(self.bundle, name, self.backend, self.options)
-            return self._engines[name]
-
-    def runs_on(self, route: str | None = None) -> str:
-        """Device and library of a route's last graph, or of the bundle's first."""
-        graphs = list(self.bundle.manifest.graphs)[:1]
-        if route is not None:
-            steps = self.bundle.manifest.routes[route].steps
-            graphs = [step["graph"] for step in steps if step["op"] == "graph"][-1:]
-        return self.engine(graphs[0]).runs_on if graphs else "no engine"
-
     def warmup(self, route: str = "lr", size: tuple[int, int] | None = None) -> None:
         """Load all engines of a decode route, so that the first picture does not wait.
 
         size: width and height of coded pictures to come; a grey one is coded and decoded, so that
         kernels are chosen and memory is allocated. Raises BackendError, UsageError.
         """
-        for name in self._engines_of(self.bundle.route(route, "decode"), exact=True):
+        for name in self.engines_of(self.bundle.route(route, "decode"), exact=True):
             self.engine(name)
         if size is not None:
             container.check_size(*size)
@@ -156,7 +96,7 @@ class Codec(ManyPictures):
         container.check_size(width, height)
         run = routes.Run(width, height, Padding(), values={"picture": picture})
         run.multiple, run.centred = self.bundle.manifest.multiple, centred
-        run.threads = self._threads
+        run.threads = self.threads
         run.exact = exact and bool(self.bundle.manifest.exact)
         # Context models in floating point have one order of positions, CompressAI's.
         contexts = any(chunk.context for chunk in self.bundle.manifest.chunks)
@@ -233,23 +173,10 @@ class Codec(ManyPictures):
         check_belongs(parts, self.bundle)
         return parts
 
-    def _engines_of(self, route: Route, exact: bool) -> list[str]:
-        twins = self.bundle.manifest.exact if exact else {}
-        graphs = [step["graph"] for step in route.steps if step["op"] == "graph"]
-        return [twins.get(graph, graph) for graph in graphs]
-
     def _execute(self, route: Route, run: routes.Run) -> None:
         """Run a route; engines it must load first are a stage of their own."""
-        self.load_engines(self._engines_of(route, run.exact), run)
+        self.load_engines(self.engines_of(route, run.exact), run)
         routes.execute(route, run, self.machine)
-
-    def load_engines(self, names: Iterable[str], run: routes.Run) -> None:
-        """Load those of the engines that are not there yet."""
-        missing = [name for name in names if name not in self._engines]
-        if missing:
-            with run.timeline.stage("load engines", "start"):
-                for name in missing:
-                    self.engine(name)
 
     def begin_decode(self, data: bytes | bytearray | memoryview) -> tuple[Stream, routes.Run]:
         """A stream taken apart, and a run of its chunks."""
@@ -260,7 +187,7 @@ class Codec(ManyPictures):
         run = routes.Run(
             parts.width, parts.height, parts.padding, parts.form, parts.exact, timeline=timeline
         )
-        run.threads = self._threads
+        run.threads = self.threads
         run.chunks = dict(zip(names, parts.chunks, strict=True))
         return parts, run
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from latentsr.bundle import Bundle
@@ -36,6 +38,17 @@ def check_symbols(parts: Stream, crc: int) -> None:
             f"decoded symbols differ from the encoder's: found CRC-32 {crc:08x}, "
             f"expected {parts.symbol_crc:08x}; the stream was written on another kind of "
             "device, decode it there or write it again with this runtime"
+        )
+
+
+def check_planes(graph: str, port: str, value: Any) -> None:
+    """Raise BundleError for an output of a graph that is no (N, C, rows, columns) of numbers."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if not kind or kind not in "biuf" or value.ndim != 4:
+        found = f"{value.dtype} {value.shape}" if kind else type(value).__name__
+        raise BundleError(
+            f"graph {graph} makes no planes: found output {port} as {found}, expected numbers of "
+            "shape (N, C, rows, columns); export the bundle again"
         )
 
 

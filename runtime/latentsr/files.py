@@ -91,13 +91,28 @@ def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
     return found
 
 
-def name_outputs(inputs: Sequence[Path], output: Path | None, ending: str) -> list[Path]:
+def pair_up(
+    inputs: Sequence[str | Path], suffixes: Sequence[str], output: Path | None, ending: str
+) -> list[tuple[Path, Path]]:
+    """The files that `expand` finds, each with the place of its result.
+
+    As `name_outputs`; where an input is a folder, the output is one, however many files are in it.
+    """
+    files = expand(inputs, suffixes)
+    from_folder = any(Path(name).is_dir() for name in inputs)
+    return list(zip(files, name_outputs(files, output, ending, from_folder), strict=True))
+
+
+def name_outputs(
+    inputs: Sequence[Path], output: Path | None, ending: str, folder: bool = False
+) -> list[Path]:
     """Where each result goes.
 
-    output None: beside each input. A folder (existing, or more than one input): inside it,
-    made if missing. Otherwise: the one file. Raises UsageError where two would collide.
+    output None: beside each input. A folder (existing, wanted by `folder`, or for more than one
+    input): inside it, made if missing. Otherwise: the one file. Raises UsageError where two would
+    collide.
     """
-    if output is not None and len(inputs) == 1 and not output.is_dir():
+    if output is not None and len(inputs) == 1 and not folder and not output.is_dir():
         return [output]
     if output is not None:
         try:

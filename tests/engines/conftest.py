@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from engines.host_device import HostDevice
-from engines.tensorrt_stand_in import VERSIONS, make
+from engines.tensorrt_stand_in import make
+from engines.tensorrt_versions import VERSIONS
 from latentsr.backends import device_pool, tensorrt_api, tensorrt_plans
+from latentsr.bundle import Bundle
 from latentsr.cuda import module as kernels
 
 
@@ -42,3 +44,9 @@ def trt(
     for cached in caches:
         cached.cache_clear()
     tensorrt_plans._kept.clear()
+
+
+@pytest.fixture
+def graph() -> bytes:
+    """The demo's synthesis graph."""
+    return Bundle("demo").graph("synthesis")

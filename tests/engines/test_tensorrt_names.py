@@ -18,7 +18,8 @@ import pytest
 
 import latentsr
 from engines.host_device import HostDevice
-from engines.tensorrt_stand_in import ENUMERATIONS, VERSIONS, golden, make
+from engines.tensorrt_stand_in import make
+from engines.tensorrt_versions import ENUMERATIONS, VERSIONS, golden
 from engines.trt_stubs import stub_sources
 
 BACKENDS = Path(latentsr.__file__).parent / "backends"

@@ -15,7 +15,8 @@ import pytest
 
 from engines.host_device import AddressedDevice
 from engines.require import missing
-from engines.tensorrt_stand_in import VERSIONS, make
+from engines.tensorrt_stand_in import make
+from engines.tensorrt_versions import VERSIONS
 from latentsr import stream as container
 from latentsr.backends import tensorrt_api, tensorrt_plans
 from latentsr.backends.base import EngineOptions

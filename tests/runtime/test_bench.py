@@ -209,6 +209,7 @@ def latentsr(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["demo", "--sizes", "12"], "not a size"),
         (["demo", "nothing.png"], "nothing.png"),
         (["demo", "--threads", "0"], "thread"),
+        (["demo", "--precision", "fp16"], "no graphs in fp16"),
     ],
 )
 def test_bad_arguments(arguments: list[str], words: str) -> None:

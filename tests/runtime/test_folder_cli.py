@@ -60,6 +60,27 @@ def test_jobs_change_nothing_but_the_time(
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.parametrize("how", ["folder", "file", "glob"])
+def test_a_folder_of_one_file_goes_into_a_folder(
+    streams: Path, expected: dict[str, bytes], tmp_path: Path, how: str
+) -> None:
+    """What kind of thing the output is follows from the command, not from how many files are in."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "00.lss").write_bytes((streams / "00.lss").read_bytes())
+    given = {"folder": "in", "file": "in/00.lss", "glob": "in/*.lss"}[how]
+    out = "out" if how == "folder" else "out.png"
+    latentsr("decode", given, "-o", out, cwd=tmp_path)
+    made = tmp_path / out / "00.png" if how == "folder" else tmp_path / out
+    assert made.read_bytes() == expected["00.png"]
+    if how == "folder":
+        latentsr("encode", "out", "-o", "again", cwd=tmp_path)
+        latentsr("upscale", "again", "-o", "large", "--route", "bicubic", cwd=tmp_path)
+        assert [path.name for path in (tmp_path / "large").iterdir()] == ["00_bicubic.png"]
+        (tmp_path / "taken").touch()
+        done = latentsr("decode", "in", "-o", "taken", cwd=tmp_path, code=2)
+        assert "File exists" in done.stderr and not (tmp_path / "taken").stat().st_size
+
+
 def test_encode_at_a_time(expected: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name, data in expected.items():

@@ -56,13 +56,53 @@ def bundle(tmp_path: Path) -> Path:
     """A bundle with a variant, which is the graph of float32 with one weight changed."""
     path = Path(shutil.copytree(DEMO, tmp_path / "half.lsr"))
     data = bytearray((path / "graphs" / "synthesis.onnx").read_bytes())
-    raw = with_variant()
     data[len(data) // 2] ^= 1
+    put_variant(path, bytes(data))
+    return path
+
+
+def put_variant(path: Path, data: bytes) -> None:
+    """Make a graph the variant of a bundle's synthesis."""
+    raw = with_variant()
     (path / "graphs" / "half.onnx").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     raw["files"]["graphs/half.onnx"] = {"sha256": digest, "bytes": len(data)}
     (path / "manifest.json").write_text(json.dumps(raw))
-    return path
+
+
+def test_bench_measures_the_precision_that_is_asked_for(bundle: Path, tmp_path: Path) -> None:
+    """In the contender's process, not in the one that asks."""
+    import dataclasses
+
+    from latentsr.bench.compare import compare
+    from latentsr.bench.inputs import reduce
+    from latentsr.bench.rounds import Schedule
+    from latentsr.bench.run import Settings, run_bench
+    from latentsr.image import save_rgb8, to_rgb8
+    from latentsr.report.wording import engine_words
+
+    data = bytearray((bundle / "graphs" / "synthesis.onnx").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4096] = bytes(4096)  # weights of 0: it can be seen
+    put_variant(bundle, bytes(data))
+    picture = to_rgb8(DEMO.parent / "coffee.png")[:188, :252]
+    save_rgb8(picture, tmp_path / "a.png")
+    plain = Settings(
+        str(bundle), (str(tmp_path / "a.png"),), ("bicubic",), launches=1, in_flight=(), threads=1,
+        schedule=Schedule(1, 3, 1),
+    )  # fmt: skip
+    half = dataclasses.replace(plain, precision="fp16")
+    found = [run_bench(settings) for settings in (plain, half)]
+    for one, precision in zip(found, ("fp32", "fp16"), strict=True):
+        with latentsr.load(bundle, precision=precision, threads=1) as codec:
+            expected = codec.decode(codec.encode(reduce(picture, 4)), "bicubic")
+        np.testing.assert_array_equal(one.pictures["bicubic"], expected)
+        assert one.result["settings"]["precision"] == precision
+    assert not np.array_equal(found[0].pictures["bicubic"], found[1].pictures["bicubic"])
+    assert ["FP16" in engine_words(one.result) for one in found] == [False, True]
+    said = compare(found[0].result, found[1].result, 1.0).cautions
+    assert "other precision: fp32 and fp16" in said
+    with pytest.raises(UsageError, match="no graphs in fp16"):
+        run_bench(dataclasses.replace(half, bundle="demo"))
 
 
 @pytest.mark.parametrize(

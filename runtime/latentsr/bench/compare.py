@@ -173,6 +173,9 @@ def _cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     for key in ("threads", "backend", "device", "write"):
         if a["settings"].get(key) != b["settings"].get(key):
             found.append(f"other {key}: {a['settings'].get(key)} and {b['settings'].get(key)}")
+    precisions = [one["settings"].get("precision", "fp32") for one in (a, b)]
+    if precisions[0] != precisions[1]:
+        found.append(f"other precision: {precisions[0]} and {precisions[1]}")
     if a["bundle"].get("fingerprint") != b["bundle"].get("fingerprint"):
         found.append("other bundles")
     if [p.get("name") for p in a["pictures"]] != [p.get("name") for p in b["pictures"]]:

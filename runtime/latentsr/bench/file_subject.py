@@ -13,7 +13,7 @@ from PIL import Image, features
 
 from latentsr.bench.inputs import reduce
 from latentsr.bench.subject import Facts, Item, Setup, Subject
-from latentsr.codec import Codec, load
+from latentsr.codec import Codec
 from latentsr.errors import BackendError, BundleError, UsageError
 from latentsr.files import read_stream
 from latentsr.image import to_rgb8
@@ -47,7 +47,7 @@ class FileSubject(Subject):
                 f"format is not available: found Pillow {Image.__version__} without {self.name}, "
                 "expected one with it; install another Pillow, or leave this baseline out"
             )
-        self._codec: Codec = load(setup.bundle, setup.backend, setup.device, setup.threads)
+        self._codec: Codec = setup.load()
         manifest = self._codec.bundle.manifest
         scale = _scale(self._codec)
         self._engine = self._codec.engine(PIXEL_SR)

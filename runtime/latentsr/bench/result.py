@@ -64,8 +64,9 @@ def _settings(measured: Measured) -> dict[str, Any]:
     rounds = max(samples.rounds for launch in measured.launches for samples in launch.samples)
     return {
         "backend": given.backend, "device": given.device, "threads": given.threads,
-        "launches": len(measured.launches), "warmup": given.schedule.warmup, "rounds": rounds,
-        "burst": given.schedule.burst, "write": given.write, "excluded": excluded,
+        "precision": given.precision, "launches": len(measured.launches),
+        "warmup": given.schedule.warmup, "rounds": rounds, "burst": given.schedule.burst,
+        "write": given.write, "excluded": excluded,
     }  # fmt: skip
 
 

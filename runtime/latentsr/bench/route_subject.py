@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from latentsr.bench.subject import Facts, Item, Setup, Subject
-from latentsr.codec import Codec, load
+from latentsr.codec import Codec
 from latentsr.files import read_stream
 from latentsr.image import save_rgb8
 from latentsr.timing import Timeline
@@ -25,7 +25,7 @@ class RouteSubject(Subject):
         """Open the bundle and load the route's engines."""
         self._route: str = setup.options["route"]
         self._write: str | None = setup.options.get("write")
-        self._codec: Codec = load(setup.bundle, setup.backend, setup.device, setup.threads)
+        self._codec: Codec = setup.load()
         chosen = self._codec.bundle.route(self._route, "decode")
         self._codec.warmup(self._route)
         self._streams: dict[int, Path] = {}

@@ -18,7 +18,7 @@ from latentsr.bench.inputs import Input
 from latentsr.bench.machine import other_load, sense_load
 from latentsr.bench.rounds import Samples, Schedule, run_rounds
 from latentsr.bench.subject import Setup, baseline_names
-from latentsr.codec import Codec, load
+from latentsr.codec import Codec
 from latentsr.errors import UsageError
 from latentsr.image import to_rgb8
 
@@ -48,6 +48,7 @@ class Settings:
     backend: str = "ort"
     device: str = "cpu"
     threads: int | None = None
+    precision: str = "fp32"
     launches: int = 3
     schedule: Schedule = field(default_factory=Schedule)
     in_flight: tuple[int, ...] = (1, 2)
@@ -98,7 +99,7 @@ def run_bench(settings: Settings, say: Say = lambda text: None) -> Bench:
     """
     with (
         tempfile.TemporaryDirectory(prefix="latentsr-bench-") as place,
-        load(settings.bundle, settings.backend, settings.device, settings.threads) as codec,
+        _setup(settings).load() as codec,
     ):
         chosen = _routes(codec, settings)
         scale = max(codec.bundle.manifest.routes[name].scale for name in chosen)
@@ -128,16 +129,19 @@ def _routes(codec: Codec, settings: Settings) -> list[str]:
 
 
 def _plans(chosen: Sequence[str], settings: Settings) -> list[Plan]:
-    def setup(**options: Any) -> Setup:
-        return Setup(settings.bundle, settings.backend, settings.device, settings.threads, options)
-
     plans = [
-        Plan(name, settings.subject, setup(route=name, write=settings.write)) for name in chosen
+        Plan(name, settings.subject, _setup(settings, route=name, write=settings.write))
+        for name in chosen
     ]
     for name in settings.baselines:
         options = settings.baseline_options
-        plans.append(Plan(name, name, setup(**options), "baseline"))
-    return [*plans, Plan(YARDSTICK, "sgemm", setup(), "yardstick")]
+        plans.append(Plan(name, name, _setup(settings, **options), "baseline"))
+    return [*plans, Plan(YARDSTICK, "sgemm", _setup(settings), "yardstick")]
+
+
+def _setup(settings: Settings, **options: Any) -> Setup:
+    return Setup(settings.bundle, settings.backend, settings.device, settings.threads, options,
+                 settings.precision)  # fmt: skip
 
 
 def _sized(

@@ -13,8 +13,9 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
                       sgemm: {gmacs_per_s: figures, threads, launches: [[ms of each product]
                       for each launch]}}; `launches` may be absent
     bundle           {name, family, fingerprint, bytes, random_weights}
-    settings         {backend, device, threads, launches, warmup, rounds, burst, write,
-                      excluded: [text]}; rounds counts those of a burst one by one
+    settings         {backend, device, threads, precision, launches, warmup, rounds, burst,
+                      write, excluded: [text]}; rounds counts those of a burst one by one;
+                      precision is of the routes, fp32 where it is absent
     pictures         [{name, width, height, coded_width, coded_height, bytes, bpp, bpp_output}]
     routes           [one for each contender:
       name, kind     kind is "route" or "baseline"
@@ -83,6 +84,8 @@ def check(value: object, where: str) -> None:
     if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
         raise _fault(where, "schema_version", f"1..{SCHEMA_VERSION}; update latentsr")
     _fields(value, _TOP, where)
+    if not isinstance(value["settings"].get("precision", "fp32"), str):
+        raise _fault(where, "precision", "a text")
     sgemm = value["machine"].get("sgemm")
     if not isinstance(sgemm, dict):
         raise _fault(where, "sgemm", "an object")

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentsr.errors import BackendError, UsageError
 from latentsr.timing import Timeline
+
+if TYPE_CHECKING:
+    from latentsr.codec import Codec
 
 GROUP = "latentsr.baselines"
 SUBJECTS = {
@@ -37,8 +40,9 @@ OWN = {"route", "sgemm"}  # no baselines: the bundle's routes and the yardstick
 class Setup:
     """How a subject shall run.
 
-    bundle: folder of the bundle. backend, device: of `latentsr.load`. threads: for all of the
-    subject's work, None leaves it to the libraries. options: the subject's own, such as the route.
+    bundle: folder of the bundle. backend, device, precision: of `latentsr.load`. threads: for all
+    of the subject's work, None leaves it to the libraries. options: the subject's own, such as the
+    route.
     """
 
     bundle: str
@@ -46,6 +50,13 @@ class Setup:
     device: str = "cpu"
     threads: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
+
+    def load(self) -> Codec:
+        """The bundle as the routes run it. Raises BundleError, BackendError, UsageError."""
+        from latentsr.codec import load
+
+        return load(self.bundle, self.backend, self.device, self.threads, precision=self.precision)
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,7 @@ class Manner:
 
 def run_jobs(
     codec: Codec,
-    inputs: Sequence[Path],
-    outputs: Sequence[Path],
+    pairs: Sequence[tuple[Path, Path]],
     job: Job,
     manner: Manner,
     what: Mapping[str, Any],
@@ -60,7 +59,6 @@ def run_jobs(
 
     what: the command and its route; the bundle and the engine are added.
     """
-    pairs = list(zip(inputs, outputs, strict=True))
     worker, crew = crew_of(codec, manner.jobs, len(pairs))
     what = {**what, **engine_of(codec)}
     run_pairs(pairs, lambda source, target: job(worker, source, target), crew.jobs, manner, what)

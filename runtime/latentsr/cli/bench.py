@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from latentsr.cli.options import BackendOption, ThreadsOption
+from latentsr.cli.options import BackendOption, Precision, PrecisionOption, ThreadsOption
 from latentsr.errors import UsageError
 
 MANY = "several by commas"
@@ -29,6 +29,7 @@ def bench(
     ] = None,
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
+    precision: PrecisionOption = Precision.fp32,
     warmup: Annotated[int, typer.Option(min=1, help="Rounds that are not counted.")] = 2,
     iterations: Annotated[int, typer.Option(min=1, help="Counted rounds of a launch.")] = 10,
     burst: Annotated[int, typer.Option(min=1, help="Counted calls of a contender's turn.")] = 3,
@@ -65,6 +66,7 @@ def bench(
         backend=backend,
         device=device,
         threads=threads,
+        precision=precision.value,
         launches=launches,
         schedule=Schedule(warmup, iterations, burst, duration),
         in_flight=_numbers(batch),

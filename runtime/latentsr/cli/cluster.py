@@ -45,14 +45,14 @@ def batch(
     from latentsr.cli.batch import Manner, engine_of, run_pairs
     from latentsr.codec import load
     from latentsr.deploy.ray_batch import IN_FLIGHT, RayWorkers, Task
-    from latentsr.files import expand, name_outputs, read_stream, stream_suffixes, write_bytes
+    from latentsr.files import pair_up, read_stream, stream_suffixes, write_bytes
 
     manner = Manner(as_json, as_lines, None, resume, sys.stdout)
     with load(bundle, backend=backend, precision=precision) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         codec.bundle.route(chosen, "decode")
-        files = expand(inputs, stream_suffixes(codec.bundle.manifest.file_model))
-        pairs = list(zip(files, name_outputs(files, output, f"_{chosen}.png"), strict=True))
+        suffixes = stream_suffixes(codec.bundle.manifest.file_model)
+        pairs = pair_up(inputs, suffixes, output, f"_{chosen}.png")
         task = Task(chosen, ".png", codec.backend.name, precision, threads)
         # As `upscale` names its runs: one may go on with what the other began.
         what = {"upscale": chosen, "format": "latentsr", **engine_of(codec)}

@@ -109,18 +109,11 @@ def decode_files(
     """
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
-    from latentsr.files import (
-        COMPRESSAI_FILES,
-        expand,
-        name_outputs,
-        read_stream,
-        stream_suffixes,
-    )
+    from latentsr.files import COMPRESSAI_FILES, pair_up, read_stream, stream_suffixes
 
     foreign = file_format is FileFormat.compressai
     own = stream_suffixes(codec.bundle.manifest.file_model)
-    files = expand(inputs, COMPRESSAI_FILES if foreign else own)
-    targets = name_outputs(files, output, ending)
+    pairs = pair_up(inputs, COMPRESSAI_FILES if foreign else own, output, ending)
 
     def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
         data = read_stream(source)
@@ -131,4 +124,4 @@ def decode_files(
             facts |= {"doubtful_indexes": repair.doubtful, "repaired_indexes": repair.changed}
         return facts
 
-    run_jobs(codec, files, targets, job, manner, {**what, "format": file_format})
+    run_jobs(codec, pairs, job, manner, {**what, "format": file_format})

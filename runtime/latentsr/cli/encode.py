@@ -45,22 +45,14 @@ def encode(
     from latentsr.cli.batch import Manner, run_jobs
     from latentsr.codec import Codec, load
     from latentsr.compressai_file import from_stream
-    from latentsr.files import (
-        PICTURES,
-        check_apart,
-        expand,
-        name_outputs,
-        stream_suffixes,
-        write_bytes,
-    )
+    from latentsr.files import PICTURES, check_apart, pair_up, stream_suffixes, write_bytes
 
     manner = Manner(as_json, as_lines, jobs, resume)
-    files = expand(inputs, PICTURES)
     foreign = file_format is FileFormat.compressai
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "encode")
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
-        targets = name_outputs(files, output, ".bin" if foreign else own)
+        pairs = pair_up(inputs, PICTURES, output, ".bin" if foreign else own)
 
         def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
             check_apart(source, target)
@@ -78,4 +70,4 @@ def encode(
                 "stages": own.timeline.as_dict(),
             }
 
-        run_jobs(codec, files, targets, job, manner, {"encode": route, "format": file_format})
+        run_jobs(codec, pairs, job, manner, {"encode": route, "format": file_format})

@@ -28,7 +28,8 @@ BundleOption = Annotated[
     str, typer.Option("--bundle", "-m", help="Bundle folder NAME.lsr, or demo.")
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Output file, or folder for several inputs.")
+    Path | None,
+    typer.Option("--output", "-o", help="Output file, or folder for a folder or several inputs."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 JsonLinesOption = Annotated[

@@ -124,7 +124,7 @@ def picture(x: Any, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
 def resize(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
     """Enlarge uint8 (H, W, 3) by `scale` with one of Pillow's filters."""
     del run
-    _check_resizable(image, "resize")
+    check_resizable(image, "resize")
     height, width = (side * step.get("scale", 1) for side in image.shape[:2])
     return _resampled(image, width, height, step)
 
@@ -136,7 +136,7 @@ def reduce(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndar
     `scale` does not divide are first filled up to the right and below with the border repeated.
     """
     del run
-    _check_resizable(image, "reduce")
+    check_resizable(image, "reduce")
     scale = step.get("scale", 1)
     below, beside = (-side % scale for side in image.shape[:2])
     if below or beside:
@@ -144,7 +144,8 @@ def reduce(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndar
     return _resampled(image, image.shape[1] // scale, image.shape[0] // scale, step)
 
 
-def _check_resizable(image: np.ndarray, op: str) -> None:
+def check_resizable(image: np.ndarray, op: str) -> None:
+    """Raise BundleError for what `resize` and `reduce` do not take: all but uint8 (H, W, 3)."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise BundleError(
             f"{op} wants a picture: found {image.dtype} {image.shape}, expected uint8 (H, W, 3); "

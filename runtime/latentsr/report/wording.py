@@ -102,14 +102,16 @@ def size_words(result: dict[str, Any]) -> str:
 
 
 def engine_words(result: dict[str, Any]) -> str:
-    """Engine library, device and threads as asked for, and where the routes really ran."""
+    """Engine library, device, threads and precision as asked for, and where the routes ran."""
     settings = result["settings"]
     threads = settings["threads"]
     count = "threads as the library chooses" if threads is None else plural(threads, "thread")
     engine = ENGINES.get(settings["backend"], settings["backend"])
     found = {route["runs_on"] for route in result["routes"] if route["kind"] == "route"}
     really = f" ({', '.join(sorted(found))})" if found else ""
-    return f"{engine} on {settings['device'].upper()}{really}, {count}"
+    precision = settings.get("precision", "fp32")  # results from before it was said have none
+    low = "" if precision == "fp32" else f", {precision.upper()}"
+    return f"{engine} on {settings['device'].upper()}{really}, {count}{low}"
 
 
 def when(created: str) -> str:

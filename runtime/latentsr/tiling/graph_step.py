@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentsr.decode_checks import check_planes
 from latentsr.errors import BundleError
 from latentsr.pipeline.routes import Machine
 from latentsr.tiling.steps import Share, Size, Span, TileStep
@@ -102,11 +103,11 @@ class GraphStep(TileStep):
         ):
             sides = [(share.blocks[1] - share.blocks[0]) * side
                      for share, side in zip((rows, columns), step, strict=True)]  # fmt: skip
-            if port not in made or made[port].ndim != 4 or list(made[port].shape[2:]) != sides:
-                shape = made[port].shape if port in made else None
+            check_planes(self.name, port, made.get(port))
+            if list(made[port].shape[2:]) != sides:
                 raise BundleError(
                     f"graph {self.name} and its window disagree: found output {port} of shape "
-                    f"{shape}, expected {sides[0]}x{sides[1]}; export the bundle again"
+                    f"{made[port].shape}, expected {sides[0]}x{sides[1]}; export the bundle again"
                 )
             places = [slice(span[0] - share.blocks[0] * side, span[1] - share.blocks[0] * side)
                       if span is not None else slice(0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from latentsr.errors import UsageError
+from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
@@ -58,7 +58,18 @@ def finish(tail: Tail, work: Work, region: Region, sink: Sink, strip: int) -> No
         _run_whole(step, tail, work)
         sizes |= {name: size_of(tail.values[name]) for name in step.outputs}
         _forget(tail, steps[number + 1 :])
+    _check_size(sizes[tail.target], work)
     _make(tail.target, ready, tail, work, region, sink, strip)
+
+
+def _check_size(found: Size, work: Work) -> None:
+    """Raise BundleError for a route whose picture is not of its scale, as on the whole picture."""
+    expected = work.run.height * work.route.scale, work.run.width * work.route.scale
+    if found != expected:
+        raise BundleError(
+            f"route makes no such picture: found {found[0]} rows and {found[1]} columns, expected "
+            f"{expected[0]} and {expected[1]}; export the bundle again"
+        )
 
 
 def _whole_if_unfit(

@@ -195,9 +195,13 @@ class Resize(TileStep):
         return Share(((start, end),), tuple(wanted), samples)
 
     def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
-        """Resample the whole samples by the same scale, the others at hand for the filter."""
+        """Resample the whole samples by the same scale, the others at hand for the filter.
+
+        Raises BundleError for planes in place of a picture.
+        """
         from PIL import Image
 
+        image_steps.check_resizable(values[0], "resize")
         (top, bottom), (left, right) = (
             tuple(place - share.inputs[0][0] for place in share.blocks) for share in (rows, columns)
         )

@@ -1,0 +1,112 @@
+"""Graphs and routes that make other values than they should: a BundleError, never a trace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="engines run there")
+
+import latentsr
+from latentsr.backends.base import Engine
+from latentsr.bundle import DEMO
+from latentsr.errors import BundleError, LatentSRError
+
+WAYS: dict[str, Callable[[np.ndarray], Any]] = {
+    "flat": lambda v: v.reshape(-1),
+    "plane": lambda v: v[0, 0],
+    "five": lambda v: v[None],
+    "text": lambda v: v.astype(str),
+    "objects": lambda v: v.astype(object),
+    "sequence": lambda v: [v],  # what ONNX Runtime makes of an ONNX sequence
+    "nothing": lambda v: None,  # and of an optional value that is not there
+    "empty": lambda v: v[:, :, :0],
+    "bytes": lambda v: v.astype(np.uint8),
+}
+CALLS: dict[str, dict[str, Any]] = {
+    "whole": {}, "tiles": {"memory": "64MiB"}, "region": {"region": (3, 5, 20, 30)},
+}  # fmt: skip
+TO_PICTURE = [
+    {"op": "crop", "in": "x_hat", "out": "c"},
+    {"op": "picture", "in": "c", "out": "picture"},
+]
+
+
+class Odd(Engine):
+    """An engine whose outputs are changed."""
+
+    def __init__(self, engine: Engine, change: Callable[[np.ndarray], Any]) -> None:
+        self._engine, self._change = engine, change
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: self._change(value) for name, value in self._engine.run(inputs).items()}
+
+    @property
+    def runs_on(self) -> str:
+        return self._engine.runs_on
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "graph", ["analysis", "hyper_analysis", "entropy_parameters_exact", "synthesis", "latent_sr"]
+)
+def test_outputs_of_another_kind_are_refused(graph: str, way: str, picture: np.ndarray) -> None:
+    with latentsr.load("demo", threads=1) as codec:
+        stream = codec.encode(picture)
+
+        def engine(name: str) -> Engine:
+            own = codec.engine(name)  # of a graph, or of a piece of one in tiles
+            return Odd(own, WAYS[way]) if name.partition("#")[0] == graph else own
+
+        codec.machine = replace(codec.machine, engine=engine)
+        if graph in ("analysis", "hyper_analysis", "entropy_parameters_exact"):
+            with pytest.raises(LatentSRError):
+                codec.encode(picture)
+        if graph not in ("analysis", "hyper_analysis"):
+            route = "latent_x4" if graph == "latent_sr" else "lr"
+            for options in CALLS.values():
+                with pytest.raises(LatentSRError):
+                    codec.decode(stream, route, **options)
+
+
+def changed(folder: Path, steps: list[dict[str, Any]], scale: int) -> Path:
+    """The demo with other steps behind the synthesis of route ``lr``."""
+    path = Path(shutil.copytree(DEMO, folder / "changed.lsr"))
+    raw = json.loads((path / "manifest.json").read_text())
+    route = raw["routes"]["lr"]
+    route["steps"] = [s for s in route["steps"] if s["op"] not in ("crop", "picture")] + steps
+    route["scale"] = scale
+    (path / "manifest.json").write_text(json.dumps(raw))
+    return path
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("steps", "scale"),
+    [
+        ([{"op": "resize", "in": "x_hat", "out": "picture", "scale": 2, "filter": "bicubic"}], 2),
+        (TO_PICTURE, 2),  # half as large as it says
+        ([*TO_PICTURE, {"op": "resize", "in": "picture", "out": "picture", "scale": 2,
+                        "filter": "lanczos"}], 1),
+        ([*TO_PICTURE, {"op": "pad", "in": "picture", "out": "x"},
+          {"op": "picture", "in": "x", "out": "picture"}], 1),
+    ],
+)  # fmt: skip
+def test_routes_that_do_not_make_their_picture_are_refused(
+    tmp_path: Path, picture: np.ndarray, steps: list[dict[str, Any]], scale: int, call: str
+) -> None:
+    """As a whole, in tiles, and where a region alone would not show it."""
+    with latentsr.load("demo", threads=1) as codec:
+        stream = codec.encode(picture)
+    with (
+        latentsr.load(changed(tmp_path, steps, scale), threads=1) as codec,
+        pytest.raises(BundleError, match=r"wants a picture|makes no such picture"),
+    ):
+        codec.decode(stream, "lr", **CALLS[call])
