@@ -218,6 +218,7 @@ def load(
     threads: int | None = None,
     profile: bool = False,
     precision: str = "fp32",
+    coder: str = "auto",
 ) -> Codec:
     """Open a bundle for use.
 
@@ -226,7 +227,8 @@ def load(
     ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
     None leaves it to the library. profile: let the engines measure their nodes, for
     `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
-    where `latentsr build` made it.
+    where `latentsr build` made it. coder: what decodes our streams where engines run on a GPU,
+    ``cpu``, ``cuda``, or ``auto``, which is ``cuda`` for large pictures.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None and threads < 1:
@@ -234,4 +236,4 @@ def load(
     opened = Bundle(bundle)
     backend, device = split_device(backend, device)
     check_precision(opened, precision, backend)
-    return Codec(opened, backend, EngineOptions(device, threads, profile, precision))
+    return Codec(opened, backend, EngineOptions(device, threads, profile, precision, coder=coder))
