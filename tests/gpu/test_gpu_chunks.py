@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_a_scale_that_is_no_number(device: Device) -> None:
     with pytest.raises(StreamError, match="found NaN") as found:
         on_device(model).decode(data, SIZE, scales, None, CODING)
     assert str(found.value) == str(expected.value)
+
+
+def test_scales_of_another_threads_stream_are_waited_for(device: Device) -> None:
+    rng, model = np.random.default_rng(7), model_of("gaussian", SHAPE[1])
+    scales = np.exp(rng.normal(0, 2, SHAPE)).astype(np.float32)
+    data, _, symbols = model.encode(scales * 2, scales, None, CODING)
+    with ThreadPoolExecutor(1) as pool:
+        given = pool.submit(lambda: pools_of(0).resident(scales)).result()
+    found = on_device(model).decode(data, SIZE, given, None, CODING)
+    np.testing.assert_array_equal(np.asarray(found[1]), symbols)
 
 
 def test_memory_goes_round(device: Device) -> None:
