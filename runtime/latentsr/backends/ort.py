@@ -93,7 +93,7 @@ class OrtBackend(Backend):
         """Make a session on the CPU, or for device ``cuda`` on a GPU."""
         if self.tensorrt:
             parse_index(options.device, self.name)  # on the CPU it would be ONNX Runtime once more
-        ort = _library(options.device)
+        ort = library(options.device)
         folder = tempfile.TemporaryDirectory(prefix="latentsr-") if options.profile else None
         settings = _settings(ort, options, folder)
         if options.device != "cpu":
@@ -135,7 +135,8 @@ class OrtTensorRtBackend(OrtBackend):
     tensorrt = True
 
 
-def _library(device: str) -> Any:
+def library(device: str) -> Any:
+    """ONNX Runtime; BackendError that names what to install for such a device without it."""
     try:
         import onnxruntime as ort
     except ImportError:

@@ -160,12 +160,7 @@ def load_on_gpu(
     """
     index = parse_index(options.device, "ort")
     wanted = TENSORRT if tensorrt else CUDA
-    if wanted not in ort.get_available_providers():
-        raise BackendError(
-            f"device is not available on backend ort: found providers "
-            f"{', '.join(ort.get_available_providers())}, expected {wanted}; run: pip uninstall "
-            "onnxruntime, then pip install 'latentsr[cuda]'"
-        )
+    check_provider(ort, wanted)
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA and cuDNN from their own packages
     providers = providers_for(options, index, tensorrt)
@@ -185,6 +180,16 @@ def load_on_gpu(
             "nvidia-smi"
         )
     return session, index
+
+
+def check_provider(ort: Any, wanted: str) -> None:
+    """Raise BackendError where this build of ONNX Runtime lacks a provider."""
+    if wanted not in ort.get_available_providers():
+        raise BackendError(
+            f"device is not available on backend ort: found providers "
+            f"{', '.join(ort.get_available_providers())}, expected {wanted}; run: pip uninstall "
+            "onnxruntime, then pip install 'latentsr[cuda]'"
+        )
 
 
 def _session(ort: Any, graph: bytes, label: str, settings: Any, providers: Any) -> Any:
