@@ -51,8 +51,8 @@ RUNS = {
         for rate in ("low", "high")
     },
     "car4-bicubic": f"resampler {PAIR} --scale 4 --steps 2000 --bicubic",
-    "car4": f"resampler {PAIR} --scale 4 --steps 5000 --start {{out}}/car4-bicubic.pth",
-    "car4-bicubic-second": f"resampler {PAIR} --scale 4 --steps 5000 --bicubic "
+    "car4": f"resampler {PAIR} --scale 4 --steps 4000 --start {{out}}/car4-bicubic.pth",
+    "car4-bicubic-second": f"resampler {PAIR} --scale 4 --steps 4000 --bicubic "
     "--start {out}/car4-bicubic.pth",
     "car2": f"resampler {PAIR} --scale 2 --steps 2000",
     "lee": "codec --steps 3000 --window 32 --features 64 --latent 96",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -91,15 +90,8 @@ def test_a_learned_reduction_goes_on_from_a_bicubic_pair(pictures: Path, tmp_pat
     sizes = ["--width", "4", "--features", "6", "--blocks", "1", "--crop", "64", "--batch", "1"]
     first, out = tmp_path / "first.pth", tmp_path / "pair.pth"
     resampler.main([*common(pictures, first, 2), *sizes, "--bicubic"])
-    slow = ["--rate", "1e-9", "--resampler-rate", "1e-2", "--start", str(first)]
-    resampler.main([*common(pictures, out, 3), *sizes, *slow])
+    resampler.main([*common(pictures, out, 3), *sizes, "--rate", "1e-9", "--start", str(first)])
     begun, made = load_weights(first), load_weights(out)
+    assert len(made) > len(begun)
     for name, tensor in begun.items():
         assert torch.allclose(made[name], tensor, atol=1e-6), name
-    bias = made["resampler.kernels_weight.4.bias"]
-    untouched = Resampler(4, 4)
-    resampler.initialise_as_triangle(untouched)
-    last: Any = untouched.kernels_weight[4]
-    assert float((bias - last.bias.detach()).abs().max()) > 1e-3
-    with pytest.raises(UsageError, match=r"--resampler-rate: found 0\.0, expected one above 0"):
-        resampler.main([*common(pictures, out, 1), *sizes, "--resampler-rate", "0"])

@@ -24,7 +24,7 @@ from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import batches
 from latentsr_export.train.loop import Batch, Trainer, save_atomically, start_from
 
-_QUIET, _HEIGHT = 0.01, 0.25  # of the last layers before training: weights, top of the kernel
+_QUIET, _HEIGHT = 0.01, 0.1  # of the last layers before training: weights, top of the kernel
 _OFFSETS = 1e-3  # of the offsets' magnitude in the loss, as the paper keeps them small
 
 
@@ -67,8 +67,9 @@ def initialise_as_triangle(network: Resampler) -> None:
     """Make an untrained resampler start as the antialiased linear reduction by its scale.
 
     That is the nearest to a bicubic one among kernels without negative weights, but for a little.
-    The weights are normalised, so their height is free: a low one lets a step of the training
-    change them by more.
+    The weights are normalised, so their height is free. It is a low one: a step of the training
+    changes them by more, and they stay clear of 1, where the network cuts them off and they would
+    learn no longer.
     """
     size, scale = network.size, network.scale
     distance = (torch.arange(size) - size // 2).abs() / scale
@@ -91,12 +92,9 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument("--features", type=int, default=32, help="of EDSR")
     parser.add_argument("--blocks", type=int, default=8, help="of EDSR")
     parser.add_argument("--bicubic", action="store_true", help="reduce with a fixed filter")
-    parser.add_argument("--resampler-rate", type=float, default=1.6e-3, help="its learning rate")
     parser.add_argument("--start", type=Path, help="pair to begin with, of the same sizes")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
-    if given.resampler_rate <= 0:
-        raise UsageError(f"--resampler-rate: found {given.resampler_rate}, expected one above 0")
     if given.crop % MULTIPLE:
         raise UsageError(f"--crop: found {given.crop}, expected a multiple of {MULTIPLE}")
     pictures = data.load_pictures(given.pictures, given.crop)
@@ -108,7 +106,7 @@ def main(argv: Sequence[str]) -> Path:
     network = ResampledPair(resampler, upscaler)
     if given.start is not None:
         start_from(network, given.start)
-    trainer = Trainer(network, settings, {"resampler.": given.resampler_rate / settings.rate})
+    trainer = Trainer(network, settings)
     feed: Iterator[Batch] = batches(
         pictures, given.crop, given.batch, given.seed + trainer.step
     )  # fmt: skip
