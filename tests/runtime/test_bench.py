@@ -210,6 +210,7 @@ def latentsr(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["demo", "nothing.png"], "nothing.png"),
         (["demo", "--threads", "0"], "thread"),
         (["demo", "--precision", "fp16"], "no graphs in fp16"),
+        (["demo", "--duration", "nan"], "duration is out of range"),
     ],
 )
 def test_bad_arguments(arguments: list[str], words: str) -> None:

@@ -9,10 +9,14 @@ from latentsr.errors import LatentSRError
 
 GROUP = "latentsr.commands"
 EXIT_BAD_INPUT = 2
+_SHOWN = 200  # characters of a file's name
 
 
 def main() -> None:
-    """Run the command line; a LatentSRError ends in its message and exit code 2."""
+    """Run the command line; bad input ends in one line and exit code 2.
+
+    So do files that the system refuses and memory that it has not: the trace of those says nothing.
+    """
     import typer
 
     app = typer.Typer(
@@ -35,6 +39,23 @@ def main() -> None:
         app.command(entry.name)(entry.load())
     try:
         app()
-    except LatentSRError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (LatentSRError, OSError, MemoryError) as error:
+        print(f"error: {in_words(error)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+
+
+def in_words(error: LatentSRError | OSError | MemoryError) -> str:
+    """What a user is told of an error, in one line."""
+    if isinstance(error, LatentSRError):
+        return str(error)
+    if isinstance(error, OSError):
+        named = error.filename if isinstance(error.filename, str) else "a file"
+        named = named if len(named) <= _SHOWN else f"{named[:_SHOWN]}…"
+        return (
+            f"file cannot be used: found {error.strerror or error} for {named}, "
+            "expected one that can be read or written; choose another"
+        )
+    return (
+        "memory ran out: found none for a picture or what makes it, expected some; make it in "
+        "tiles, such as --memory 1GiB, or smaller"
+    )

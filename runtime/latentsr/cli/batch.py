@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from latentsr.cli import EXIT_BAD_INPUT
+from latentsr.cli import EXIT_BAD_INPUT, in_words
 from latentsr.cli.progress import tracked
 from latentsr.errors import LatentSRError, UsageError
 from latentsr.journal import Journal, bundle_identity
@@ -121,8 +121,9 @@ def _run_one(source: Path, target: Path, job: PlainJob, journal: Journal | None)
         if journal is not None:
             journal.note(begun, target, {k: v for k, v in facts.items() if k != "stages"})
         return {**named, **facts}
-    except LatentSRError as error:
-        return {"input": str(source), "error": str(error)}
+    except (LatentSRError, OSError, MemoryError) as error:
+        # One file does not stop the others: neither a disk that is full nor a picture too large.
+        return {"input": str(source), "error": in_words(error)}
 
 
 def engine_of(codec: Codec) -> dict[str, str]:
