@@ -13,7 +13,7 @@ import pytest
 import latentsr as package
 from command_line import latentsr
 from latentsr.cli.batch import Manner, run_pairs
-from latentsr.errors import BundleError, StreamError, UsageError
+from latentsr.errors import BundleError, ImageError, StreamError, UsageError
 from latentsr.files import (
     PICTURES,
     STREAMS,
@@ -23,6 +23,7 @@ from latentsr.files import (
     read_stream,
     write_bytes,
 )
+from latentsr.image import to_rgb8
 
 LONG = "x" * 300  # no file system here has such a name
 
@@ -33,6 +34,8 @@ def test_names_that_cannot_be_are_reported_where_they_are_opened() -> None:
     check_apart(Path(LONG), Path("y" + LONG))
     with pytest.raises(StreamError, match="File name too long"):
         read_stream(Path(LONG))
+    with pytest.raises(ImageError, match="File name too long"):
+        to_rgb8(LONG)
     with pytest.raises(BundleError, match="found nothing at x"):
         package.load(LONG)
 
