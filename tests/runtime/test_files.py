@@ -81,6 +81,24 @@ def test_one_line_and_exit_code_2(
     assert os.listdir(tmp_path) == ["a.lss"]  # noqa: PTH208 - names alone
 
 
+def test_any_name_can_be_printed(
+    tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the encoding of the terminal, or of the program that reads the lines."""
+    with package.load("demo", threads=1) as codec:
+        (tmp_path / "é→.lss").write_bytes(codec.encode(picture))
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii:strict")
+    done = latentsr("decode", "é→.lss", "-o", "é→.png", cwd=tmp_path)
+    assert done.stdout.startswith("\\xe9\\u2192.png: ")
+    assert "bundle  " in latentsr("inspect", "demo", cwd=tmp_path).stdout
+
+
+def test_outputs_may_be_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [(tmp_path / name, tmp_path / f"{name}.png") for name in "ab"]
+    run_pairs(pairs, lambda source, target: {"width": 4}, 1, Manner(), {})
+    assert capsys.readouterr().out.count("taken away (width 4)") == 2
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [(MemoryError(), "memory ran out"), (OSError(28, "No space left on device", "b"), "No space")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.metadata import entry_points
 
@@ -19,6 +20,7 @@ def main() -> None:
     """
     import typer
 
+    _print_anything()
     app = typer.Typer(
         name="latentsr",
         help="Learned image codecs with super-resolution in the latent domain.",
@@ -42,6 +44,15 @@ def main() -> None:
     except (LatentSRError, OSError, MemoryError) as error:
         print(f"error: {in_words(error)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+
+
+def _print_anything() -> None:
+    """Let no character end the command: names of files hold what the terminal's encoding may not.
+
+    Such characters are printed as escapes, on stdout as Python prints them on stderr anyway.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def in_words(error: LatentSRError | OSError | MemoryError) -> str:

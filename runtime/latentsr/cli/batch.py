@@ -147,8 +147,11 @@ def _print(result: Result, manner: Manner) -> None:
 
 
 def _line(result: Result) -> str:
-    size = Path(result["output"]).stat().st_size
+    try:
+        size = f"{Path(result['output']).stat().st_size} bytes"
+    except OSError:  # whoever waits for the outputs may take them as they come
+        size = "taken away"
     shown = {k: v for k, v in result.items() if k not in ("input", "output", "stages", "resumed")}
     facts = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown.items()]
     done_before = ["done before"] if "resumed" in result else []
-    return f"{result['output']}: {size} bytes ({', '.join(done_before + facts)})"
+    return f"{result['output']}: {size} ({', '.join(done_before + facts)})"
