@@ -47,7 +47,7 @@ def rates(given: argparse.Namespace, folder: Path) -> Settings:
 
 
 def jin(given: argparse.Namespace, folder: Path) -> Settings:
-    """JPEG, artefact removal and EDSR, trained for each quality."""
+    """JPEG, artefact removal and EDSR, trained for each quality; at Q 10 also an EDSR alone."""
     bundles = []
     for quality in JIN_SET5:
         bundle = folder / f"jin-q{quality}.lsr"
@@ -57,6 +57,11 @@ def jin(given: argparse.Namespace, folder: Path) -> Settings:
         }
         export_preset("jin-jpeg-car-sr", bundle, files, options={"quality": quality})
         bundles.append(str(bundle))
+    # Its route decoded_x2 is the one that counts: this EDSR has never seen a picture restored.
+    alone = folder / "jin-alone-q10.lsr"
+    files = {"car": given.runs / "jin10.car.pth", "pixel_sr": given.runs / "jin10-alone.pth"}
+    export_preset("jin-jpeg-car-sr", alone, files, options={"quality": 10})
+    bundles.append(str(alone))
     return Settings(tuple(bundles), str(given.set5), border=2, threads=1)
 
 

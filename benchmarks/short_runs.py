@@ -5,7 +5,7 @@ python benchmarks/short_runs.py PICTURE_FOLDERS... --demo DIR --out DIR [--only 
 Each run writes NAME.pth and logs/NAME.txt, whose lines are its learning curve; an interrupted one
 goes on where it last saved. --demo: folder with the demo's codec.pth, latent_sr.pth and edsr.pth,
 from which the codecs of two more rates begin. `learning.py` measures what comes out. The whole
-list takes about two hours on one core of a CPU.
+list takes about five hours on one core of a CPU.
 """
 
 from __future__ import annotations
@@ -18,19 +18,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SELECTIVE = "--share 0.5 --batch 4 --crop 128 --steps 5000"
-PAIR = "--steps 2000 --crop 128 --bfloat16"
-JPEG = (
-    "--scale 2 --features 32 --blocks 6 --car-features 32 --car-layers 8 --batch 4 --rate 4e-4 "
-    "--steps 3000"
-)
+LARGER = "--share 0.5 --batch 4 --crop 256 --bfloat16"
+BASE = f"{LARGER} --steps 6000 --rate 5e-4"
+FINE = f"{LARGER} --steps 3000 --rate 1e-4"
+PAIR = "--crop 128 --bfloat16"
+JPEG = "--scale 2 --features 32 --blocks 6 --batch 4 --rate 4e-4 --steps 3000"
+CAR = "--car-features 32 --car-layers 8"
 RATE = "--steps 1800 --rate 3e-4 --start {demo}/codec.pth"
 AFTER = "--steps 1000 --rate 2e-4 --bfloat16"
 RUNS = {
     "suzuki-first": f"selective {SELECTIVE} --without residual",
+    "suzuki-second": f"selective {SELECTIVE} --without residual --start {{out}}/suzuki-first.pth",
+    "suzuki-base": f"selective {BASE} --without residual --start {{out}}/suzuki-second.pth",
     "suzuki-plain-first": f"selective {SELECTIVE} --without both",
-    "suzuki": f"selective {SELECTIVE} --start {{out}}/suzuki-first.pth",
-    "suzuki-nores": f"selective {SELECTIVE} --start {{out}}/suzuki-first.pth --without residual",
-    "suzuki-nomask": f"selective {SELECTIVE} --start {{out}}/suzuki-plain-first.pth --without mask",
+    "suzuki-plain-second": f"selective {SELECTIVE} --without both "
+    "--start {out}/suzuki-plain-first.pth",
+    "suzuki-plain-base": f"selective {BASE} --without both --start {{out}}/suzuki-plain-second.pth",
+    "suzuki": f"selective {FINE} --residual-rate 1e-3 --start {{out}}/suzuki-base.pth",
+    "suzuki-nores": f"selective {FINE} --without residual --start {{out}}/suzuki-base.pth",
+    "suzuki-nomask": f"selective {FINE} --residual-rate 1e-3 --without mask "
+    "--start {out}/suzuki-plain-base.pth",
     "low": f"codec {RATE} --weight 0.006",
     "high": f"codec {RATE} --weight 0.08",
     **{
@@ -43,11 +50,14 @@ RUNS = {
         "--features 64 --blocks 8"
         for rate in ("low", "high")
     },
-    "car4": f"resampler {PAIR} --scale 4",
-    "car4-bicubic": f"resampler {PAIR} --scale 4 --bicubic",
-    "car2": f"resampler {PAIR} --scale 2",
+    "car4-bicubic": f"resampler {PAIR} --scale 4 --steps 2000 --bicubic",
+    "car4": f"resampler {PAIR} --scale 4 --steps 4000 --start {{out}}/car4-bicubic.pth",
+    "car4-bicubic-second": f"resampler {PAIR} --scale 4 --steps 4000 --bicubic "
+    "--start {out}/car4-bicubic.pth",
+    "car2": f"resampler {PAIR} --scale 2 --steps 2000",
     "lee": "codec --steps 3000 --window 32 --features 64 --latent 96",
-    **{f"jin{quality}": f"jpeg_sr --quality {quality} {JPEG}" for quality in (10, 20, 30)},
+    **{f"jin{quality}": f"jpeg_sr --quality {quality} {JPEG} {CAR}" for quality in (10, 20, 30)},
+    "jin10-alone": f"jpeg_sr --quality 10 {JPEG} --alone",
 }
 
 

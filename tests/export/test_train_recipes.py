@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from train_case import common, training_pictures
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("compressai")
@@ -18,31 +21,26 @@ from latentsr_export.networks.car import ArtefactRemoval  # noqa: E402
 from latentsr_export.networks.edsr import EDSR  # noqa: E402
 from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
 from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
-from latentsr_export.networks.resampler import Resampler  # noqa: E402
 from latentsr_export.networks.rrdbnet import RRDBNet  # noqa: E402
-from latentsr_export.networks.suzuki import Suzuki2021  # noqa: E402
 from latentsr_export.train import (  # noqa: E402
     codec,
     data,
     jpeg_sr,
     latent_sr,
     pixel_sr,
-    resampler,
-    selective,
 )
-from latentsr_export.train.loop import Settings, load_weights, resume_path  # noqa: E402
+from latentsr_export.train.loop import (  # noqa: E402
+    Batch,
+    Settings,
+    Trainer,
+    load_weights,
+    resume_path,
+)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(8)
-    for k in range(3):
-        noise = generator.integers(0, 256, (34, 37, 3), dtype=np.uint8)
-        large = Image.fromarray(noise).resize((283 + k, 270), Image.Resampling.BICUBIC)
-        large.save(folder / f"{k}.png")
-    Image.fromarray(noise).save(folder / "too_small.png")
-    return folder
+    return training_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +48,6 @@ def codec_file(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     out = tmp_path_factory.mktemp("codec") / "codec.pth"
     sizes = ["--features", "6", "--latent", "9", "--crop", "64", "--batch", "2"]
     return codec.main([*common(pictures, out, 3), *sizes])
-
-
-def common(pictures: Path, out: Path, steps: int) -> list[str]:
-    text = ["--pictures", str(pictures), "--out", str(out), "--steps", str(steps)]
-    return [*text, "--device", "cpu"]
 
 
 def test_codec_has_entropy_tables_and_codes(codec_file: Path) -> None:
@@ -155,6 +148,14 @@ def test_jpeg_sr_trains_in_three_steps_and_resumes(pictures: Path, tmp_path: Pat
     assert [load_weights(resume_path(path))["step"] for path in steps] == [4, 8, 4]
 
 
+def test_jpeg_sr_alone_is_an_edsr(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alone.pth"
+    argv = ["--features", "4", "--blocks", "1", "--crop", "16", "--batch", "2", "--scale", "2"]
+    jpeg_sr.main([*common(pictures, out, 2), *argv, "--alone"])
+    assert EDSR.from_state_dict(load_weights(out)).scale == 2
+    assert not jpeg_sr.beside(out, "car").exists()
+
+
 def test_jpeg_batches_are_of_one_place(pictures: Path) -> None:
     loaded = data.load_pictures([pictures], 64)
     triples = jpeg_sr.make_triples(loaded, 4, 90, "4:4:4")
@@ -252,46 +253,19 @@ def test_windowed_codec_is_exported_and_codes(pictures: Path, tmp_path: Path) ->
         codec.main([*common(pictures, out, 2), *sizes, "--window", "9"])
 
 
-@pytest.mark.parametrize("part", [None, "mask", "residual", "both"])
-def test_selective_detail_without_a_part(pictures: Path, tmp_path: Path, part: str | None) -> None:
-    out = tmp_path / "selective.pth"
-    sizes = ["--share", "0.05", "--features", "4", "--blocks", "1", "--crop", "128", "--batch", "1"]
-    left_out = ["--without", part] if part else []
-    selective.main([*common(pictures, out, 2), *sizes, *left_out])
-    network = Suzuki2021().build(torch.load(out, weights_only=True)).eval()
-    with torch.no_grad():
-        made = network(torch.rand(1, 3, 64, 128))
-    enlarged = torch.nn.functional.interpolate(made["x_m"], scale_factor=2, mode="bilinear")
-    assert bool((made["mask"] < 1e-9).all()) == (part in ("mask", "both"))
-    assert torch.allclose(made["x_m2"], enlarged, atol=1e-6) == (part in ("residual", "both"))
-    again = tmp_path / "again.pth"
-    selective.main([*common(pictures, again, 1), *sizes, *left_out, "--start", str(out)])
-    begun, kept = (torch.load(path, weights_only=True)["encoder.0.weight"] for path in (again, out))
-    assert torch.allclose(begun, kept, atol=0.01)
-    with pytest.raises(UsageError, match="--crop: found 64, expected a multiple of 128"):
-        selective.main([*common(pictures, out, 1), "--crop", "64"])
+def test_parts_have_rates_of_their_own_and_are_clipped_by_themselves(tmp_path: Path) -> None:
+    network = torch.nn.ModuleDict({"old": torch.nn.Linear(1, 1), "new": torch.nn.Linear(1, 1)})
+    settings = Settings(tmp_path / "x.pth", steps=2, rate=1e-3)
+    trainer = Trainer(network, settings, {"new.": 10.0})
 
+    def loss(made: Any, batch: Batch) -> torch.Tensor:
+        # The new part's gradients are a million times the old one's.
+        return (made["old"](batch[0]) + 1e6 * made["new"](batch[0])).sum()
 
-@pytest.mark.parametrize("scale", [2, 4])
-def test_resampler_and_upscaler_learn_together(pictures: Path, tmp_path: Path, scale: int) -> None:
-    out = tmp_path / "pair.pth"
-    sizes = ["--width", "4", "--features", "6", "--blocks", "1", "--crop", "64", "--batch", "1"]
-    resampler.main([*common(pictures, out, 2), *sizes, "--scale", str(scale)])
-    state = torch.load(tmp_path / "pair-resampler.pth", weights_only=True)
-    assert Resampler.detect(state) and Resampler.from_state_dict(state).scale == scale
-    state = torch.load(tmp_path / "pair-upscaler.pth", weights_only=True)
-    assert EDSR.from_state_dict(state).scale == scale
-    resampler.main([*common(pictures, tmp_path / "b.pth", 1), *sizes, "--bicubic"])
-    assert not (tmp_path / "b-resampler.pth").exists()
-
-
-@pytest.mark.parametrize("scale", [2, 4])
-def test_an_untrained_resampler_starts_as_a_mean(scale: int) -> None:
-    torch.manual_seed(1)
-    network = Resampler(scale, 4).eval()
-    resampler.initialise_as_box(network)
-    ramp = torch.linspace(0, 1, 64).reshape(1, 1, 1, -1).expand(1, 3, 32, 64)
-    with torch.no_grad():
-        made = network(ramp)
-    wanted = torch.nn.functional.avg_pool2d(ramp, scale)
-    assert float((made - wanted)[..., 4:-4].abs().max()) < 0.01
+    trainer.fit(iter([(torch.ones(1, 1),)] * 2), loss)
+    found = {g["factor"]: g for g in trainer.optimizer.param_groups}
+    assert set(found) == {1.0, 10.0}
+    assert found[10.0]["lr"] == pytest.approx(10 * found[1.0]["lr"])
+    norms = {f: sum(float(p.grad.norm() ** 2) for p in g["params"]) for f, g in found.items()}
+    assert norms[10.0] == pytest.approx(1.0, rel=1e-4)
+    assert norms[1.0] == pytest.approx(1.0, rel=1e-4)

@@ -19,7 +19,7 @@ from latentsr_export.presets.preset import FULL, SMALL, Networks, Option, Preset
 from latentsr_export.presets.untrained import edsr, sample, seeded, settle
 from latentsr_export.routes import Chain, make_routes
 from latentsr_export.system import System, as_pixel_sr, pixel_spec
-from latentsr_export.train.resampler import initialise_as_box
+from latentsr_export.train.resampler import initialise_as_triangle
 
 RESAMPLER = "resampler"
 # M2 of the hybrid model by quality; M1 is always 192.
@@ -41,7 +41,7 @@ def _load_resampler(path: str | Path, settings: Settings) -> Resampler:
 def _make_resampler(settings: Settings, networks: Networks) -> Resampler:
     del networks
     network = seeded(lambda: Resampler(settings["scale"], settings["resampler_features"]))
-    initialise_as_box(network)
+    initialise_as_triangle(network)
     return network
 
 

@@ -6,7 +6,8 @@ As in the paper's section 3: the artefact removal learns the reduced picture fro
 EDSR learns the original from what that makes, which stays as it is; then both are trained as one,
 on the absolute difference. The time is shared out over the three steps. jin.pth then holds both
 networks; beside it jin.car.pth and jin.sr.pth are those that `latentsr export` takes, with
---preset jin-jpeg-car-sr --weights car=jin.car.pth --pixel-sr jin.sr.pth.
+--preset jin-jpeg-car-sr --weights car=jin.car.pth --pixel-sr jin.sr.pth. With --alone EDSR learns
+from the JPEG file itself for the whole time, to measure what the artefact removal is good for.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def after(car: nn.Module) -> Callable[[nn.Module, Batch], Tensor]:
 
 
 def joint_loss(network: nn.Module, batch: Batch) -> Tensor:
-    """Mean absolute difference of the enlarged picture and the original."""
+    """Mean absolute difference of the enlarged picture and the original; of both, or EDSR alone."""
     decoded, _, high = batch
     return nn.functional.l1_loss(network(decoded).float(), high)
 
@@ -142,7 +143,7 @@ def train(
 
 
 def main(argv: Sequence[str]) -> Path:
-    """Train as the arguments say and return the path of the checkpoint with both networks."""
+    """Train as the arguments say and return the path of the checkpoint with what was trained."""
     parser = arguments.parser("train JPEG super-resolution", rate=1e-4, crop=48, batch=8)
     parser.add_argument("--quality", type=int, default=10, choices=range(1, 101), metavar="1..100")
     parser.add_argument("--subsampling", default="4:2:0", choices=SUBSAMPLINGS)
@@ -151,17 +152,22 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument("--blocks", type=int, default=8, help="of EDSR")
     parser.add_argument("--car-features", type=int, default=64, help="of the artefact removal")
     parser.add_argument("--car-layers", type=int, default=16, help="middle layers of it")
+    parser.add_argument("--alone", action="store_true", help="no artefact removal: EDSR only")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     pictures = data.load_pictures(given.pictures, given.scale * given.crop)
     triples = make_triples(pictures, given.scale, given.quality, given.subsampling)
     sr = EDSR(given.features, given.blocks, given.scale)
     initialise_as_bilinear(sr)
-    car = ArtefactRemoval(given.car_features, given.car_layers)
 
     def feed(done: int) -> Iterator[Batch]:
         return batches(triples, given.scale, given.crop, given.batch, given.seed + done)
 
+    if given.alone:
+        trainer = Trainer(sr, settings)
+        trainer.fit(feed(trainer.step), joint_loss)
+        return settings.out
+    car = ArtefactRemoval(given.car_features, given.car_layers)
     train(car, sr, settings, feed)
     return settings.out
 

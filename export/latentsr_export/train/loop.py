@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,21 @@ class Settings:
 
 
 class Trainer:
-    """One network in training, with everything a resumed run needs."""
+    """One network in training, with everything a resumed run needs.
 
-    def __init__(self, network: nn.Module, settings: Settings) -> None:
+    factors: of parts of the network, named by the beginning of their parameters' names, what their
+    learning rate is multiplied by. The gradients of each such part, and of all the rest, are
+    clipped by themselves, so that a new part cannot drown out those that have learned.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: Settings, factors: Mapping[str, float] | None = None
+    ) -> None:
         self.settings = settings
         self.network = network.to(settings.device).train()
         self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()
-        trained = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, lr=settings.rate)
+        groups = _groups(self.network, factors or {})
+        self.optimizer = torch.optim.Adam(groups, lr=settings.rate)
         self.step = 0
         self.seconds = 0.0  # of all runs together
         self.loss = math.nan  # moving average of the loss
@@ -77,15 +84,15 @@ class Trainer:
     def _one_step(self, batch: Batch, loss: Loss, progress: float) -> None:
         rate = self.settings.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress)))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         kind = torch.device(self.settings.device).type
         moved = tuple(tensor.to(self.settings.device) for tensor in batch)
         with torch.autocast(kind, torch.bfloat16, enabled=self.settings.bfloat16):
             value = loss(self.network, moved)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
-        trained = (p for p in self.network.parameters() if p.requires_grad)
-        nn.utils.clip_grad_norm_(trained, 1.0)
+        for group in self.optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimizer.step()
         self.step += 1
         found = float(value.detach())
@@ -131,6 +138,17 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             where = resume_path(self.settings.out)
             raise CheckpointError(f"cannot resume from {where}: {error}") from error
+
+
+def _groups(network: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Trained parameters by the part they belong to, each group with its factor."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            part = next((start for start in factors if name.startswith(start)), "")
+            group = {"params": [], "factor": factors.get(part, 1.0)}
+            groups.setdefault(part, group)["params"].append(parameter)
+    return list(groups.values())
 
 
 def resume_path(out: Path) -> Path:

@@ -4,7 +4,8 @@ python -m latentsr_export.train.resampler --pictures DIR --out pair.pth --scale 
 
 Writes the pair, and beside it ``NAME-resampler.pth`` and ``NAME-upscaler.pth``, which the exporter
 takes. The reduced picture is rounded to 8 bits on its way. With --bicubic the reduction is fixed,
-to measure what the learned one is good for.
+to measure what the learned one is good for; --start goes on from such a pair, whose EDSR is then
+trained already.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from latentsr_export.networks.edsr import EDSR, initialise_as_bilinear
 from latentsr_export.networks.resampler import MULTIPLE, Resampler
 from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import batches
-from latentsr_export.train.loop import Batch, Trainer, save_atomically
+from latentsr_export.train.loop import Batch, Trainer, save_atomically, start_from
 
+_QUIET, _HEIGHT = 0.01, 0.1  # of the last layers before training: weights, top of the kernel
 _OFFSETS = 1e-3  # of the offsets' magnitude in the loss, as the paper keeps them small
 
 
@@ -61,21 +63,23 @@ def absolute(network: Any, batch: Batch) -> Tensor:
     return nn.functional.l1_loss(made.float(), picture) + _OFFSETS * moved
 
 
-def initialise_as_box(network: Resampler) -> None:
-    """Make an untrained resampler start as a mean of the pixels that a reduced one covers.
+def initialise_as_triangle(network: Resampler) -> None:
+    """Make an untrained resampler start as the antialiased linear reduction by its scale.
 
-    Samples lie between pixels, so s - 1 of them in a row touch s pixels.
+    That is the nearest to a bicubic one among kernels without negative weights, but for a little.
+    The weights are normalised, so their height is free. It is a low one: a step of the training
+    changes them by more, and they stay clear of 1, where the network cuts them off and they would
+    learn no longer.
     """
     size, scale = network.size, network.scale
-    taps = slice(size // 2 - (scale - 2) // 2, size // 2 + scale // 2)
-    covered = torch.zeros(size, size)
-    covered[taps, taps] = 1.0
+    distance = (torch.arange(size) - size // 2).abs() / scale
+    row = (1.0 - distance).clamp(min=0.0)
     made: Any = network
     with torch.no_grad():
         for head in (made.kernels_weight, made.offsets_h_generation, made.offsets_v_generation):
-            head[4].weight.mul_(0.01)
+            head[4].weight.mul_(_QUIET)
             head[4].bias.zero_()
-        made.kernels_weight[4].bias.copy_(0.9 * covered.flatten())
+        made.kernels_weight[4].bias.copy_(_HEIGHT * torch.outer(row, row).flatten())
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -88,6 +92,7 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument("--features", type=int, default=32, help="of EDSR")
     parser.add_argument("--blocks", type=int, default=8, help="of EDSR")
     parser.add_argument("--bicubic", action="store_true", help="reduce with a fixed filter")
+    parser.add_argument("--start", type=Path, help="pair to begin with, of the same sizes")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
     if given.crop % MULTIPLE:
@@ -97,8 +102,11 @@ def main(argv: Sequence[str]) -> Path:
     initialise_as_bilinear(upscaler)
     resampler = None if given.bicubic else Resampler(given.scale, given.width)
     if resampler is not None:
-        initialise_as_box(resampler)
-    trainer = Trainer(ResampledPair(resampler, upscaler), settings)
+        initialise_as_triangle(resampler)
+    network = ResampledPair(resampler, upscaler)
+    if given.start is not None:
+        start_from(network, given.start)
+    trainer = Trainer(network, settings)
     feed: Iterator[Batch] = batches(
         pictures, given.crop, given.batch, given.seed + trainer.step
     )  # fmt: skip

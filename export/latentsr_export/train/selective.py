@@ -6,8 +6,10 @@ The picture that is coded is the original halved; the ×2 picture is compared wi
 blended one with what was coded. The paper's perceptual and adversarial losses and its annotations
 of text and faces are not here: the mask learns where the detail decoder is the better one.
 --without leaves a part out, to measure what it is good for; --start goes on from a codec that had
-the same or fewer parts. The SR residual starts at nothing: an untrained one would disturb the main
-decoder, whose picture it is added to, and is slow to be unlearned.
+the same or fewer parts. As in the paper's section 2.3 the codec is best trained without the SR
+residual first, then together with it at a low rate; the residual itself, new to it, may learn at
+its own, --residual-rate. It starts at nothing: an untrained one would disturb the main decoder,
+whose picture it is added to, and is slow to be unlearned.
 """
 
 from __future__ import annotations
@@ -74,9 +76,12 @@ def main(argv: Sequence[str]) -> Path:
     parser.add_argument("--blocks", type=int, default=4, help="of the SR residual module")
     parser.add_argument("--weight", type=float, default=0.01, help="of the distortion (lambda)")
     parser.add_argument("--without", choices=("mask", "residual", "both"), help="leave this out")
+    parser.add_argument("--residual-rate", type=float, help="of the SR residual, default as --rate")
     parser.add_argument("--start", type=Path, help="codec to begin with, of the same sizes")
     given = parser.parse_args(argv)
     settings = arguments.settings(given)
+    if given.residual_rate is not None and given.residual_rate <= 0:
+        raise UsageError(f"--residual-rate: found {given.residual_rate}, expected one above 0")
     if given.crop % (2 * STRIDE):
         raise UsageError(f"--crop: found {given.crop}, expected a multiple of {2 * STRIDE}")
     pictures = data.load_pictures(given.pictures, given.crop)
@@ -91,7 +96,8 @@ def main(argv: Sequence[str]) -> Path:
     if given.start is not None:
         start_from(network, given.start)
     leave_out(network, given.without)
-    trainer = Trainer(network, settings)
+    factors = {"residual.": (given.residual_rate or settings.rate) / settings.rate}
+    trainer = Trainer(network, settings, factors)
     feed = batches(pictures, given.crop, given.batch, given.seed + trainer.step)
     codec: Any = trainer.fit(feed, rate_distortion(given.weight))
     codec.cpu().update(force=True)
