@@ -139,7 +139,7 @@ void check_latents(Random& random, std::size_t round) {
   const cuda::QuantiseStep<Sample> step{latent.data(), with.means(), symbols.data(),
                                         round % 3 == 0 ? nullptr : restored.data(), &fault};
   for (std::size_t i = 0; i < with.count; ++i) {
-    cuda::quantise(step, i);
+    step(i);
   }
   expect(fault == (result.status == Status::ok ? kNoFault : result.position), "fault", round);
   if (result.status == Status::ok) {
@@ -153,7 +153,7 @@ void check_latents(Random& random, std::size_t round) {
                                 Isa::scalar);
   const cuda::RestoreStep<Sample> back{symbols.data(), with.means(), latent.data()};
   for (std::size_t i = 0; i < with.count; ++i) {
-    cuda::restore(back, i);
+    back(i);
     Sample narrowed{};
     cuda::narrow(wide[i], narrowed);
     expect(std::memcmp(&latent[i], &narrowed, sizeof narrowed) == 0, "latent", round);
@@ -187,10 +187,26 @@ void check_scales(Random& random, std::size_t round) {
                                      static_cast<std::uint32_t>(thresholds.size()), found.data(),
                                      &fault};
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    cuda::find_index(step, thresholds.data(), i);
+    step(i);
   }
   expect(fault == (result.status == Status::ok ? kNoFault : result.position), "NaN", round);
   expect(result.status != Status::ok || found == expected, "indexes", round);
+}
+
+template <class Sample>
+void check_limits(Random& random, std::size_t round) {
+  std::vector<Sample> samples(random.below(100));
+  std::vector<Sample> found(samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const auto drawn = static_cast<float>(4 * random.unit() - 1.5);
+    cuda::narrow(random.below(20) == 0 ? std::nanf("") : random.below(9) == 0 ? INFINITY : drawn,
+                 samples[i]);
+    cuda::LimitStep<Sample>{samples.data(), found.data()}(i);
+    const float given = cuda::widen(samples[i]);
+    const float made = cuda::widen(found[i]);
+    expect(std::isnan(given) ? std::isnan(made) : made == std::fmin(std::fmax(given, 0.0f), 1.0f),
+           "limited", round);
+  }
 }
 
 // Two pictures within planes that are a little larger.
@@ -227,7 +243,7 @@ void check_pictures(Random& random, std::size_t round) {
     finite = latentsr::picture_from_planes(one, expected.data() + n * bytes, {}) && finite;
   }
   for (std::size_t i = 0; i < 2 * std::size_t{height} * width; ++i) {
-    cuda::make_pixel(cuda::PictureStep<Sample>{window, pictures.data(), &fault}, i);
+    cuda::PictureStep<Sample>{window, pictures.data(), &fault}(i);
   }
   expect((fault == kNoFault) == finite, "finite", round);
   expect(!finite || pictures == expected, "pictures", round);
@@ -235,8 +251,7 @@ void check_pictures(Random& random, std::size_t round) {
   const cuda::PlaneBatch<Sample> all{samples.data(), 3 * stride, stride, columns, 2, rows,
                                      columns};
   for (std::size_t i = 0; i < 2 * plane; ++i) {
-    cuda::make_samples(
-        cuda::PlaneStep<Sample>{pictures.data(), height, width, top, left, all}, i);
+    cuda::PlaneStep<Sample>{pictures.data(), height, width, top, left, all}(i);
   }
   for (std::size_t n = 0; n < 2; ++n) {
     latentsr::planes_from_picture(pictures.data() + n * bytes, height, width,
@@ -281,6 +296,8 @@ int main(int argc, char** argv) {
     check_latents<Half>(random, round);
     check_scales<float>(random, round);
     check_scales<Half>(random, round);
+    check_limits<float>(random, round);
+    check_limits<Half>(random, round);
     check_pictures<float>(random, round);
     check_pictures<Half>(random, round);
   }

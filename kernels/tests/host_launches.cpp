@@ -30,9 +30,18 @@ void run(const Call& call) {
   drivers::run_blocks(batch_of<Index>(call));
 }
 
+// Runs the step that make(T{}) gives for samples of type T.
 template <class F>
-cudaError_t with_samples(SampleKind kind, const F& f) {
-  kind == SampleKind::float32 ? f(float{}) : f(Half{});
+cudaError_t run_each(SampleKind kind, std::uint64_t count, std::uint64_t* fault, const F& make) {
+  if (fault != nullptr) {
+    *fault = kNoFault;
+  }
+  const auto run_all = [&](const auto& step) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      step(i);
+    }
+  };
+  kind == SampleKind::float32 ? run_all(make(float{})) : run_all(make(Half{}));
   return cudaSuccess;
 }
 
@@ -58,58 +67,42 @@ cudaError_t crc_of_symbols(const CrcCall& call, cudaStream_t) {
 }
 
 cudaError_t symbols_from_latent(const QuantiseCall& call, cudaStream_t) {
-  *call.fault = kNoFault;
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const QuantiseStep<Sample> step{static_cast<const Sample*>(call.latent), call.means,
-                                    call.symbols, call.restored, call.fault};
-    for (std::uint64_t i = 0; i < call.count; ++i) {
-      quantise(step, i);
-    }
+  return run_each(call.kind, call.count, call.fault, [&]<class Sample>(Sample) {
+    return QuantiseStep<Sample>{static_cast<const Sample*>(call.latent), call.means, call.symbols,
+                                call.restored, call.fault};
   });
 }
 
 cudaError_t latent_from_symbols(const RestoreCall& call, cudaStream_t) {
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const RestoreStep<Sample> step{call.symbols, call.means, static_cast<Sample*>(call.latent)};
-    for (std::uint64_t i = 0; i < call.count; ++i) {
-      restore(step, i);
-    }
+  return run_each(call.kind, call.count, nullptr, [&]<class Sample>(Sample) {
+    return RestoreStep<Sample>{call.symbols, call.means, static_cast<Sample*>(call.latent)};
   });
 }
 
 cudaError_t scale_indexes(const IndexCall& call, cudaStream_t) {
-  *call.fault = kNoFault;
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const IndexStep<Sample> step{static_cast<const Sample*>(call.scales), call.thresholds,
-                                 call.threshold_count, call.out, call.fault};
-    for (std::uint64_t i = 0; i < call.count; ++i) {
-      find_index(step, call.thresholds, i);
-    }
+  return run_each(call.kind, call.count, call.fault, [&]<class Sample>(Sample) {
+    return IndexStep<Sample>{static_cast<const Sample*>(call.scales), call.thresholds,
+                             call.threshold_count, call.out, call.fault};
+  });
+}
+
+cudaError_t limit_samples(const LimitCall& call, cudaStream_t) {
+  return run_each(call.kind, call.count, nullptr, [&]<class Sample>(Sample) {
+    return LimitStep<Sample>{static_cast<const Sample*>(call.samples),
+                             static_cast<Sample*>(call.out)};
   });
 }
 
 cudaError_t picture_from_planes(const PictureCall& call, cudaStream_t) {
-  *call.fault = kNoFault;
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const PictureStep<Sample> step{as_samples<const Sample>(call.planes), call.pictures,
-                                   call.fault};
-    const auto& planes = step.planes;
-    for (std::uint64_t i = 0; i < std::uint64_t{planes.pictures} * planes.height * planes.width;
-         ++i) {
-      make_pixel(step, i);
-    }
+  return run_each(call.kind, samples_of(call.planes), call.fault, [&]<class Sample>(Sample) {
+    return PictureStep<Sample>{as_samples<const Sample>(call.planes), call.pictures, call.fault};
   });
 }
 
 cudaError_t planes_from_picture(const PlaneCall& call, cudaStream_t) {
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const PlaneStep<Sample> step{call.pictures, call.height, call.width, call.top, call.left,
-                                 as_samples<Sample>(call.planes)};
-    const auto& planes = step.planes;
-    for (std::uint64_t i = 0; i < std::uint64_t{planes.pictures} * planes.height * planes.width;
-         ++i) {
-      make_samples(step, i);
-    }
+  return run_each(call.kind, samples_of(call.planes), nullptr, [&]<class Sample>(Sample) {
+    return PlaneStep<Sample>{call.pictures, call.height, call.width, call.top, call.left,
+                             as_samples<Sample>(call.planes)};
   });
 }
 

@@ -95,6 +95,7 @@ def latent_from_symbols(
 def crc_of_symbols(
     symbols: int, streams: int, stream_count: int, starts: int, crcs: int, stream: int
 ) -> None: ...
+def limit_samples(samples: int, sample_bytes: int, count: int, out: int, stream: int) -> None: ...
 def picture_from_planes(
     planes: int,
     sample_bytes: int,

@@ -219,6 +219,7 @@ def load(
     threads: int | None = None,
     profile: bool = False,
     precision: str = "fp32",
+    coder: str = "auto",
 ) -> Codec:
     """Open a bundle for use.
 
@@ -227,7 +228,8 @@ def load(
     ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
     1..1024, None leaves it to the library. profile: let the engines measure their nodes, for
     `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
-    where `latentsr build` made it.
+    where `latentsr build` made it. coder: what decodes our streams where engines run on a GPU,
+    ``cpu``, ``cuda``, or ``auto``, which is ``cuda`` for large pictures.
     Raises BundleError, BackendError, UsageError.
     """
     if threads is not None:
@@ -235,4 +237,4 @@ def load(
     opened = Bundle(bundle)
     backend, device = split_device(backend, device)
     check_precision(opened, precision, backend)
-    return Codec(opened, backend, EngineOptions(device, threads, profile, precision))
+    return Codec(opened, backend, EngineOptions(device, threads, profile, precision, coder=coder))

@@ -14,7 +14,7 @@ from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import load_engine
 from latentsr.bundle import Bundle
 from latentsr.manifest import Route
-from latentsr.pipeline import routes
+from latentsr.pipeline import device_coding, routes
 
 MAX_OWN_THREADS = 8
 """Threads for entropy coding and image steps where the caller names no number."""
@@ -34,6 +34,7 @@ class LoadedBundle:
         self._lock = threading.Lock()
         self.threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
         entropy = routes.entropy_models(bundle, self.threads)
+        device_coding.attach(entropy.values(), options)
         self.machine = routes.Machine(bundle, entropy, self.engine)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)

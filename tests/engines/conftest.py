@@ -12,8 +12,9 @@ import pytest
 from engines.host_device import HostDevice
 from engines.tensorrt_stand_in import make
 from engines.tensorrt_versions import VERSIONS
-from latentsr.backends import device_picture, tensorrt, tensorrt_api, tensorrt_plans
+from latentsr.backends import device_pool, tensorrt_api, tensorrt_plans
 from latentsr.bundle import Bundle
+from latentsr.cuda import module as kernels
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def trt(
     """The stand-in for one version; the cache lies in the test's own folder."""
     module = make(request.param, device)
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(tensorrt, "open_device", lambda index: device)
+    monkeypatch.setattr(device_pool, "open_device", lambda index: device)
     # Real kernels, on a machine that has them, could do nothing with this device's addresses.
-    monkeypatch.setattr(device_picture, "_kernels", lambda: False)
+    monkeypatch.setattr(kernels, "usable", lambda: False)
     monkeypatch.setenv("LATENTSR_CACHE", str(tmp_path / "cache"))
-    caches = (tensorrt_api.library, tensorrt_api.logger, tensorrt.pools_of)
+    caches = (tensorrt_api.library, tensorrt_api.logger, device_pool._pools_of)
     for cached in caches:
         cached.cache_clear()
     tensorrt_plans._kept.clear()

@@ -151,8 +151,20 @@ def blocks_come_back(device: Device) -> None:
     assert pools.blocks.take(32).held is not block
 
 
+def blocks_come_back_whole_from_a_cycle(device: Device) -> None:
+    pools = Pools(device)
+    cycle: list[object] = [pools.array((64,), np.uint8)]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    array, stream = pools.array((64,), np.uint8), device.stream()
+    stream.upload(array.block.memory, np.arange(64, dtype=np.uint8))
+    stream.synchronize()
+    np.testing.assert_array_equal(array.to_host(), np.arange(64))
+
+
 def blocks_outlive_many_streams(device: Device) -> None:
-    block = Block(device, 8)
+    block = Block(device.alloc(8))
     for value in range(40):
         stream = device.new_stream()
         block.use(stream)
@@ -173,10 +185,30 @@ def device_tells_what_it_is(device: Device) -> None:
     assert device.driver >= 10000
 
 
+def memory_of_others_is_not_freed(device: Device) -> None:
+    stream, memory = device.stream(), device.alloc(16)
+    stream.upload(memory, np.full(16, 5, np.uint8))
+    stream.synchronize()
+    adopted = device.adopt(memory.address + 8, 8, memory)
+    found = np.empty(8, np.uint8)
+    stream.download(found, adopted)
+    stream.synchronize()
+    assert (found == 5).all()
+    with pytest.raises(BackendError, match="device copy"):
+        stream.download(np.empty(9, np.uint8), adopted)
+    adopted.free()
+    with pytest.raises(BackendError, match="freed"):
+        stream.download(found, adopted)
+    stream.download(found, memory, 8)  # still its owner's
+    stream.synchronize()
+
+
 CHECKS = (
-    bytes_there_and_back, copies_within_the_device, nothing_leaves_its_memory,
+    bytes_there_and_back, memory_of_others_is_not_freed, copies_within_the_device,
+    nothing_leaves_its_memory,
     threads_have_their_streams, events_order_and_time, graphs_do_their_work_again,
-    arrays_on_the_device, blocks_come_back, blocks_outlive_many_streams, device_tells_what_it_is,
+    arrays_on_the_device, blocks_come_back, blocks_come_back_whole_from_a_cycle,
+    blocks_outlive_many_streams, device_tells_what_it_is,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ written holds 0xA5, freed memory cannot be reached, and every access must lie wi
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Graph, Stream
+from latentsr.backends.device import Device, Event, Graph, Memory, Stream
 from latentsr.errors import BackendError
 
 Work = Callable[[], None]
@@ -57,18 +58,23 @@ class HostStream(Stream):
         self.device = device
         self.handle = next(device.handles)
         device.streams[self.handle] = self
-        self._work: list[Work] = []
+        self._work: list[Work | None] = []
         self._done = 0
         self._captured: list[Work] | None = None
 
     def put(self, work: Work) -> None:
-        (self._work if self._captured is None else self._captured).append(work)
+        if self._captured is None:
+            self._work.append(work)
+        else:
+            self._captured.append(work)
 
     def run_to(self, position: int) -> None:
         with self.device.working:
             while self._done < position:
+                work, self._work[self._done] = self._work[self._done], None
                 self._done += 1
-                self._work[self._done - 1]()
+                assert work is not None
+                work()
 
     def synchronize(self) -> None:
         if self._captured is not None:
@@ -162,6 +168,24 @@ class HostDevice(Device):
 
     def _free(self, address: int) -> None:
         del self.live[address]
+
+
+class AddressedDevice(HostDevice):
+    """One whose addresses are those of host memory, for engines and kernels that work there."""
+
+    ALIGNMENT = 256  # what the driver promises
+
+    def adopt(self, address: int, nbytes: int, owner: object) -> Memory:
+        room = (ctypes.c_uint8 * nbytes).from_address(address)
+        self.live[address] = np.ctypeslib.as_array(room)
+        return super().adopt(address, nbytes, owner)
+
+    def _alloc(self, nbytes: int) -> int:
+        room = np.full(nbytes + self.ALIGNMENT, self.UNWRITTEN, np.uint8)
+        begin = -room.ctypes.data % self.ALIGNMENT
+        block = room[begin : begin + nbytes]
+        self.live[block.ctypes.data] = block
+        return int(block.ctypes.data)
 
 
 def _set(target: np.ndarray, source: Any) -> None:

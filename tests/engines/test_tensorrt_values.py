@@ -42,8 +42,7 @@ def test_values_stay_on_the_device(trt: Any, device: HostDevice, graph: bytes) -
 def test_pictures_are_made_by_the_kernels_where_they_are(
     trt: Any, device: HostDevice, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from latentsr.backends import device_picture
-    from latentsr.cuda import steps
+    from latentsr.cuda import module, steps
     from latentsr.pipeline import image_steps
 
     made: list[tuple[int, int]] = []
@@ -63,7 +62,7 @@ def test_pictures_are_made_by_the_kernels_where_they_are(
 
         device.streams[stream].put(work)
 
-    monkeypatch.setattr(device_picture, "_kernels", lambda: True)
+    monkeypatch.setattr(module, "usable", lambda: True)
     monkeypatch.setattr(steps, "picture_from_planes", kernel)
     with (
         latentsr.load("demo", backend="ort", threads=1) as plain,

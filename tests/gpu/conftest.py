@@ -1,4 +1,4 @@
-"""Device memory for the tests that need a GPU; they skip without one.
+"""A device for the tests that need a GPU; they skip without one.
 
 LATENTSR_REQUIRE_GPU=1 turns such skips into failures, for machines that have a GPU.
 """
@@ -6,40 +6,50 @@ LATENTSR_REQUIRE_GPU=1 turns such skips into failures, for machines that have a 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
-import host_memory
+import host_kernels
 import pytest
 from device_arrays import DeviceArrays
 
+import latentsr
+from engines.host_device import AddressedDevice
+from engines.require import missing
 from latentsr import cuda
-from latentsr.backends.device_memory import DeviceMemory, device_memory
+from latentsr.backends import device_pool
+from latentsr.backends.device import Device, open_device
+from latentsr.cuda import module
 from latentsr.errors import BackendError
 
 
-def give_up(reason: str) -> None:
-    if os.environ.get("LATENTSR_REQUIRE_GPU") == "1":
-        pytest.fail(f"LATENTSR_REQUIRE_GPU=1, but {reason}")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def memory() -> DeviceMemory:
-    if emulated := os.environ.get(host_memory.VARIABLE):
-        host_memory.load_kernels(emulated)
-        return host_memory.HostMemory()
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    """The GPU, or under emulation a device in host memory with the kernels that run there."""
+    if path := os.environ.get(host_kernels.VARIABLE):
+        imitation = AddressedDevice()
+        kernels = host_kernels.LateKernels(host_kernels.load_kernels(path), imitation)
+        monkeypatch.setitem(sys.modules, host_kernels.MODULE, kernels)
+        monkeypatch.setattr(latentsr, "_cuda_kernels", kernels, raising=False)
+        monkeypatch.setattr(device_pool, "open_device", lambda index: imitation)
+        for cached in (device_pool._pools_of, module.usable):
+            cached.cache_clear()
+        yield imitation
+        for cached in (device_pool._pools_of, module.usable):
+            cached.cache_clear()
+        return
     try:
-        found = device_memory()
+        found = open_device()
     except BackendError as error:
-        give_up(str(error))
+        missing(str(error))
     reason = cuda.why_not()
     if reason is not None:
-        give_up(reason)
-    return found
+        missing(reason)
+    yield found
 
 
 @pytest.fixture
-def arrays(memory: DeviceMemory) -> Iterator[DeviceArrays]:
-    made = DeviceArrays(memory)
+def arrays(device: Device) -> Iterator[DeviceArrays]:
+    made = DeviceArrays(device)
     yield made
     made.free()

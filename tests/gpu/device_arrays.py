@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentsr.backends.device_memory import DeviceMemory
+from latentsr.backends.device import Device, Memory
 
 EXACT = os.environ.get("LATENTSR_EXACT_BLOCKS") == "1"
 GUARD = 0 if EXACT else 512
@@ -20,49 +20,61 @@ FILL = 0xA5
 
 
 class DeviceArrays:
-    """What a test puts on the device; `check` and `free` look at all of it."""
+    """What a test puts on the device; `check` and `free` look at all of it.
 
-    def __init__(self, memory: DeviceMemory) -> None:
-        self.memory = memory
-        self._blocks: dict[int, tuple[int, int]] = {}
+    stream: the handle of the stream that a test's kernels have to go into.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device, self._stream = device, device.stream()
+        self.stream = self._stream.handle
+        self._blocks: dict[int, tuple[Memory, int, int]] = {}
 
     def room(self, size: int, shift: int = 0, scratch: bool = False) -> int:
         """Address of `size` bytes, `shift` bytes behind a multiple of 256."""
         whole = max(size + shift + 2 * GUARD, 1)
-        base = self.memory.allocate(whole)
+        memory = self._device.alloc(whole)
         if not (EXACT and scratch):
-            self.memory.upload(base, np.full(whole, FILL, np.uint8))
-        self._blocks[base + GUARD + shift] = (base, size)
-        return base + GUARD + shift
+            self._stream.upload(memory, np.full(whole, FILL, np.uint8))
+        address = memory.address + GUARD + shift
+        self._blocks[address] = (memory, GUARD + shift, size)
+        return address
 
     def put(self, array: NDArray[Any], shift: int = 0) -> int:
         """Address of a copy."""
-        flat = np.ascontiguousarray(array)
+        flat = np.array(array, order="C")
         address = self.room(flat.nbytes, shift)
-        if flat.nbytes:
-            self.memory.upload(address, flat)
+        self.set(address, flat)
         return address
+
+    def set(self, address: int, array: NDArray[Any]) -> None:
+        """Write over the beginning of what `room` or `put` gave."""
+        memory, begin, _ = self._blocks[address]
+        if array.nbytes:
+            self._stream.upload(memory, array, begin)
 
     def get(self, address: int, shape: Any, dtype: Any) -> NDArray[Any]:
         """What is there once the device has done its work."""
-        self.memory.synchronize()
+        memory, begin, _ = self._blocks[address]
         found = np.zeros(shape, dtype)
         if found.nbytes:
-            self.memory.download(found, address)
+            self._stream.download(found, memory, begin)
+        self._stream.synchronize()
         return found
 
     def check(self) -> None:
         """Fail where a kernel wrote beside an array."""
-        self.memory.synchronize()
-        for address, (base, size) in self._blocks.items() if not EXACT else ():
-            whole = np.zeros(address - base + size + GUARD, np.uint8)
-            self.memory.download(whole, base)
-            assert (whole[: address - base] == FILL).all(), "written in front of an array"
-            assert (whole[address - base + size :] == FILL).all(), "written behind an array"
+        for memory, begin, size in self._blocks.values() if not EXACT else ():
+            whole = np.zeros(begin + size + GUARD, np.uint8)
+            self._stream.download(whole, memory)
+            self._stream.synchronize()
+            assert (whole[:begin] == FILL).all(), "written in front of an array"
+            assert (whole[begin + size :] == FILL).all(), "written behind an array"
 
     def free(self) -> None:
-        for base, _ in self._blocks.values():
-            self.memory.free(base)
+        self._stream.synchronize()
+        for memory, _, _ in self._blocks.values():
+            memory.free()
         self._blocks.clear()
 
 

@@ -7,7 +7,7 @@ import pytest
 from device_arrays import DeviceArrays
 
 import entropy_cases
-from latentsr.cuda import DecodePlan, DeviceCoder, steps
+from latentsr.cuda import DecodeArrays, DecodePlan, DeviceCoder, steps
 from latentsr.cuda.batch import RESULT
 from latentsr.entropy import Coder
 
@@ -21,21 +21,19 @@ def test_a_graph_decodes_again_and_again(arrays: DeviceArrays) -> None:
     coder, plan = DeviceCoder(tables), DecodePlan.of([data], [rows.size])
     sizes = plan.sizes()
     out, results, latent = (arrays.room(sizes[k]) for k in ("out", "results", "out"))
-    given = {
-        "tables": arrays.put(coder.packed),
-        "streams": arrays.put(plan.streams),
-        "data": arrays.put(plan.data),
-        "indexes": arrays.put(rows),
-        "part_results": arrays.room(sizes["part_results"]),
-    }
+    at = DecodeArrays(
+        arrays.put(coder.packed), arrays.put(plan.streams), arrays.put(plan.data),
+        arrays.put(rows), out, arrays.room(sizes["part_results"]), results,
+    )  # fmt: skip
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
         stream.begin_capture()
-        coder.decode(plan, out=out, results=results, stream=stream.ptr, **given)
+        coder.decode(plan, at, stream=stream.ptr)
         steps.latent_from_symbols(out, steps.NO_MEANS, latent, rows.size, stream=stream.ptr)
         graph = stream.end_capture()
     for _ in range(3):
-        arrays.memory.upload(out, np.zeros(rows.size, np.int32))
+        arrays.set(out, np.zeros(rows.size, np.int32))
+        arrays.check()  # waits, as the graph runs in a stream of its own
         graph.launch(stream)
         stream.synchronize()
         assert coder.faults(arrays.get(results, 1, RESULT)) == [None]

@@ -11,7 +11,7 @@ from device_arrays import DeviceArrays
 from numpy.typing import NDArray
 
 import entropy_cases
-from latentsr.cuda import DecodePlan, DeviceCoder, EncodePlan
+from latentsr.cuda import DecodeArrays, DecodePlan, DeviceCoder, EncodeArrays, EncodePlan
 from latentsr.cuda.batch import OUTCOME, RESULT
 from latentsr.entropy import Coder, Tables
 from latentsr.errors import CorruptStream, LatentSRError
@@ -27,8 +27,7 @@ def decode(
     indexes = np.concatenate(rows)
     sizes = plan.sizes(indexes.itemsize)
     results, out = arrays.room(sizes["results"]), arrays.room(sizes["out"])
-    coder.decode(
-        plan,
+    at = DecodeArrays(
         tables=arrays.put(coder.packed),
         streams=arrays.put(plan.streams),
         data=arrays.put(plan.data, shift=1),  # streams need no alignment
@@ -36,8 +35,8 @@ def decode(
         out=out,
         part_results=arrays.room(sizes["part_results"], scratch=True),
         results=results,
-        index_bytes=indexes.itemsize,
     )
+    coder.decode(plan, at, indexes.itemsize, arrays.stream)
     symbols = arrays.get(out, plan.symbols, np.int32)
     faults = coder.faults(arrays.get(results, len(streams), RESULT))
     arrays.check()
@@ -53,8 +52,7 @@ def encode(
     indexes = np.concatenate([rows for _, rows in cases])
     sizes = plan.sizes(indexes.itemsize)
     data, outcomes = arrays.room(sizes["data"], shift=1), arrays.room(sizes["outcomes"])
-    coder.encode(
-        plan,
+    at = EncodeArrays(
         tables=arrays.put(coder.packed),
         targets=arrays.put(plan.targets),
         symbols=arrays.put(np.concatenate([one for one, _ in cases])),
@@ -62,8 +60,8 @@ def encode(
         scratch=arrays.room(sizes["scratch"], scratch=True),
         data=data,
         outcomes=outcomes,
-        index_bytes=indexes.itemsize,
     )
+    coder.encode(plan, at, indexes.itemsize, arrays.stream)
     found = arrays.get(outcomes, len(cases), OUTCOME)
     whole = arrays.get(data, plan.room, np.uint8).tobytes()
     arrays.check()

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import host_memory
 import numpy as np
 import pytest
 
-from latentsr.backends import device_ctypes
-from latentsr.backends.device import Device, open_device
-from latentsr.backends.device_memory import DeviceMemory
-from latentsr.backends.device_pool import DeviceArray, Pools
+from latentsr.backends.device import Device
+from latentsr.backends.device_pool import DeviceArray, Pools, working
 from latentsr.errors import BundleError
 from latentsr.pipeline import image_steps
 
 
-@pytest.fixture
-def device(
-    memory: DeviceMemory, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Device:
-    """The GPU; under emulation a driver in host memory, where the kernels then find their data."""
-    if not os.environ.get(host_memory.VARIABLE):
-        return open_device()
-    library = tmp_path / "libcuda.so.1"
-    source = repository / "tests" / "engines" / "libcuda.c"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    monkeypatch.setattr(device_ctypes, "NAMES", (str(library),))
-    return device_ctypes.CtypesDevice(0)
-
-
 def resident(device: Device, value: np.ndarray) -> DeviceArray:
     pools, stream = Pools(device), device.stream()
-    lease = pools.blocks.take(value.nbytes)
-    lease.held.use(stream)
-    stream.upload(lease.held.memory, value)
-    lease.held.mark(stream)
-    stream.synchronize()
-    return DeviceArray(pools, lease.held, value.shape, value.dtype, lease)
+    array = pools.array(value.shape, value.dtype)
+    with working(stream, array.block):
+        stream.upload(array.block.memory, value)
+    return array
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -61,3 +39,11 @@ def test_samples_that_are_not_finite_are_refused(device: Device) -> None:
     value[0, 2, 7, 8] = np.nan
     with pytest.raises(BundleError, match="not finite"):
         resident(device, value).picture()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_samples_are_limited_there(device: Device, dtype: Any) -> None:
+    value = np.random.default_rng(9).normal(0.5, 1, (1, 3, 9, 11)).astype(dtype)
+    made = image_steps.clamp(resident(device, value), None, {})  # type: ignore[arg-type]
+    assert isinstance(made, DeviceArray) and made.dtype == dtype
+    np.testing.assert_array_equal(np.asarray(made), np.clip(value, 0.0, 1.0))

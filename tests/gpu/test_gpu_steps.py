@@ -45,9 +45,9 @@ def test_latents(arrays: DeviceArrays, size: int, means: str) -> None:
     symbols, restored = arrays.room(latent.size * 4), arrays.room(latent.size * 4)
     fault, back = arrays.room(8), arrays.room(latent.size * size)
     steps.symbols_from_latent(
-        arrays.put(latent), with_means, symbols, restored, latent.size, fault, size
+        arrays.put(latent), with_means, symbols, restored, latent.size, fault, size, arrays.stream
     )
-    steps.latent_from_symbols(symbols, with_means, back, latent.size, size)
+    steps.latent_from_symbols(symbols, with_means, back, latent.size, size, arrays.stream)
     assert fault_of(arrays, fault) is None
     plain = LatentSteps(Isa.SCALAR)
     expected = plain.symbols("y", latent.astype(np.float32), mean if mean.size else None)
@@ -62,7 +62,7 @@ def test_a_latent_out_of_range(arrays: DeviceArrays, size: int) -> None:
     latent[[5000, 77, 78]] = np.nan
     fault, symbols = arrays.room(8), arrays.room(latent.size * 4)
     steps.symbols_from_latent(
-        arrays.put(latent), steps.NO_MEANS, symbols, 0, latent.size, fault, size
+        arrays.put(latent), steps.NO_MEANS, symbols, 0, latent.size, fault, size, arrays.stream
     )
     assert fault_of(arrays, fault) == 77
 
@@ -77,7 +77,7 @@ def test_scales(arrays: DeviceArrays, size: int, entries: int) -> None:
     prepared = ScaleTable(table)
     out, fault = arrays.room(scales.size), arrays.room(8)
     thresholds = arrays.put(prepared.thresholds)
-    arguments = (out, scales.size, thresholds, prepared.thresholds.size, fault, size)
+    arguments = (out, scales.size, thresholds, prepared.thresholds.size, fault, size, arrays.stream)
     steps.scale_indexes(arrays.put(scales), *arguments)
     assert fault_of(arrays, fault) is None
     expected = LatentSteps(Isa.SCALAR).indexes(scales.astype(np.float32), prepared)
@@ -94,10 +94,10 @@ def test_crcs_go_on_from_chunk_to_chunk(arrays: DeviceArrays) -> None:
     symbols = rng.integers(-(2**31), 2**31, plan.symbols).astype(np.int32)
     crcs, at = arrays.room(16), arrays.put(symbols)
     streams = arrays.put(plan.streams)
-    steps.crc_of_symbols(at, streams, 4, crcs)
+    steps.crc_of_symbols(at, streams, 4, crcs, stream=arrays.stream)
     expected = [zlib.crc32(one.tobytes()) for one in np.split(symbols, np.cumsum(counts)[:-1])]
     np.testing.assert_array_equal(arrays.get(crcs, 4, np.uint32), np.array(expected, np.uint32))
-    steps.crc_of_symbols(at, streams, 4, crcs, crcs)
+    steps.crc_of_symbols(at, streams, 4, crcs, crcs, arrays.stream)
     again = [
         zlib.crc32(symbols[s : s + n].tobytes(), crc)
         for s, n, crc in zip(np.cumsum([0, *counts[:-1]]), counts, expected, strict=True)
@@ -118,7 +118,8 @@ def test_pictures_from_a_window(arrays: DeviceArrays, size: int) -> None:
         if expected_fault is not None:
             planes[1, 2, 4, 7] = np.inf  # row 1, column 2 of the second window
         address = arrays.put(planes) + inner
-        steps.picture_from_planes(DevicePlanes(address, 2, 37, 57, strides, size), out, fault)
+        window_of = DevicePlanes(address, 2, 37, 57, strides, size)
+        steps.picture_from_planes(window_of, out, fault, arrays.stream)
         assert fault_of(arrays, fault) == expected_fault
         if expected_fault is None:
             expected = np.empty((37, 57, 3), np.uint8)
@@ -135,10 +136,22 @@ def test_planes_from_pictures(arrays: DeviceArrays, size: int) -> None:
     pictures = np.random.default_rng(5).integers(0, 256, (2, 37, 57, 3)).astype(np.uint8)
     out = arrays.room(2 * 3 * 64 * 64 * size)
     planes = DevicePlanes.dense(out, 2, 64, 64, size)
-    steps.planes_from_picture(arrays.put(pictures), 37, 57, planes, top=9, left=2)
+    steps.planes_from_picture(arrays.put(pictures), 37, 57, planes, 9, 2, arrays.stream)
     found = arrays.get(out, (2, 3, 64, 64), np.float32 if size == 4 else np.float16)
     arrays.check()
     for i in range(2):
         expected = np.empty((3, 64, 64), np.float32)
         _kernels.planes_from_picture(pictures[i], expected, 9, 2, Isa.SCALAR)
         assert same_bits(found[i], with_dtype(expected, size))
+
+
+@SAMPLES
+def test_limits(arrays: DeviceArrays, size: int) -> None:
+    samples = with_dtype(np.random.default_rng(8).normal(0.5, 1, (3, 11, 13)), size)
+    samples[0, 0, :4] = [np.nan, np.inf, -np.inf, -0.0]
+    given, out = arrays.put(samples), arrays.room(samples.nbytes)
+    for to in (out, given):
+        steps.limit_samples(given, to, samples.size, size, arrays.stream)
+        found = arrays.get(to, samples.shape, samples.dtype)
+        arrays.check()
+        np.testing.assert_array_equal(found, np.clip(samples, 0.0, 1.0))

@@ -1,6 +1,6 @@
-// element_steps.cuh - latents to symbols and back, scales to rows: one element each.
+// element_steps.cuh - latents to symbols and back, scales to rows, samples limited: one element each.
 //
-// Plain code for one thread, with the bits of ../latent_steps.cpp and ../scale_indexes.cpp. It
+// A step is called with an element's number. Plain code for one thread, with the bits of ../latent_steps.cpp and ../scale_indexes.cpp. It
 // must be compiled without fused multiplications.
 #pragma once
 
@@ -46,34 +46,44 @@ struct QuantiseStep {
   std::int32_t* symbols;
   float* restored;  // or null
   std::uint64_t* fault;
-};
 
-template <class Sample>
-LATENTSR_DEVICE void quantise(const QuantiseStep<Sample>& step, std::uint64_t i) {
-  const float mean = mean_at(step.means, i);
-  const float residual = widen(step.latent[i]) - mean;
-  if (!(fabsf(residual) <= kSymbolLimit)) {  // NaN, too
-    note_fault(step.fault, i);
-    return;
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    const float mean = mean_at(means, i);
+    const float residual = widen(latent[i]) - mean;
+    if (!(fabsf(residual) <= kSymbolLimit)) {  // NaN, too
+      note_fault(fault, i);
+      return;
+    }
+    const auto symbol = static_cast<std::int32_t>(rintf(residual));
+    symbols[i] = symbol;
+    if (restored != nullptr) {
+      restored[i] = static_cast<float>(symbol) + mean;
+    }
   }
-  const auto symbol = static_cast<std::int32_t>(rintf(residual));
-  step.symbols[i] = symbol;
-  if (step.restored != nullptr) {
-    step.restored[i] = static_cast<float>(symbol) + mean;
-  }
-}
+};
 
 template <class Sample>
 struct RestoreStep {
   const std::int32_t* symbols;
   Means means;
   Sample* latent;
+
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    narrow(static_cast<float>(symbols[i]) + mean_at(means, i), latent[i]);
+  }
 };
 
+// To 0..1; NaN stays.
 template <class Sample>
-LATENTSR_DEVICE void restore(const RestoreStep<Sample>& step, std::uint64_t i) {
-  narrow(static_cast<float>(step.symbols[i]) + mean_at(step.means, i), step.latent[i]);
-}
+struct LimitStep {
+  const Sample* samples;
+  Sample* out;  // may be `samples`
+
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    const float sample = widen(samples[i]);
+    narrow(sample <= 0.0f ? 0.0f : sample > 1.0f ? 1.0f : sample, out[i]);
+  }
+};
 
 template <class Sample>
 struct IndexStep {
@@ -82,25 +92,25 @@ struct IndexStep {
   std::uint32_t threshold_count;
   std::uint8_t* out;
   std::uint64_t* fault;
-};
 
-// Counts the thresholds below the scale; `thresholds` may be a copy in faster memory.
-template <class Sample>
-LATENTSR_DEVICE void find_index(const IndexStep<Sample>& step, const float* thresholds,
-                                std::uint64_t i) {
-  const float scale = widen(step.scales[i]);
-  if (scale != scale) {
-    note_fault(step.fault, i);
-    return;
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const { (*this)(i, thresholds); }
+
+  // Counts the thresholds below the scale; `limits` is a copy of them in faster memory.
+  LATENTSR_DEVICE void operator()(std::uint64_t i, const float* limits) const {
+    const float scale = widen(scales[i]);
+    if (scale != scale) {
+      note_fault(fault, i);
+      return;
+    }
+    std::uint32_t first = 0;
+    for (std::uint32_t left = threshold_count; left != 0;) {
+      const std::uint32_t half = left / 2;
+      const bool above = limits[first + half] < scale;
+      first += above ? half + 1 : 0;
+      left = above ? left - half - 1 : half;
+    }
+    out[i] = static_cast<std::uint8_t>(first);
   }
-  std::uint32_t first = 0;
-  for (std::uint32_t left = step.threshold_count; left != 0;) {
-    const std::uint32_t half = left / 2;
-    const bool above = thresholds[first + half] < scale;
-    first += above ? half + 1 : 0;
-    left = above ? left - half - 1 : half;
-  }
-  step.out[i] = static_cast<std::uint8_t>(first);
-}
+};
 
 }  // namespace latentsr::cuda

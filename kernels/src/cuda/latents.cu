@@ -6,18 +6,7 @@
 namespace latentsr::cuda {
 namespace {
 
-template <class Sample>
-__global__ void __launch_bounds__(kThreads)
-    quantise_all(QuantiseStep<Sample> step, std::uint64_t count) {
-  for_elements(count, [&](std::uint64_t i) { quantise(step, i); });
-}
-
-template <class Sample>
-__global__ void __launch_bounds__(kThreads)
-    restore_all(RestoreStep<Sample> step, std::uint64_t count) {
-  for_elements(count, [&](std::uint64_t i) { restore(step, i); });
-}
-
+// As each_element(), with the thresholds in shared memory.
 template <class Sample>
 __global__ void __launch_bounds__(kThreads)
     find_indexes(IndexStep<Sample> step, std::uint64_t count) {
@@ -26,32 +15,21 @@ __global__ void __launch_bounds__(kThreads)
     thresholds[i] = step.thresholds[i];
   }
   __syncthreads();
-  for_elements(count, [&](std::uint64_t i) { find_index(step, thresholds, i); });
+  for_elements(count, [&](std::uint64_t i) { step(i, thresholds); });
 }
 
 }  // namespace
 
 cudaError_t symbols_from_latent(const QuantiseCall& call, cudaStream_t stream) {
-  const cudaError_t reset = reset_fault(call.fault, stream);
-  if (reset != cudaSuccess || call.count == 0) {
-    return reset;
-  }
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const QuantiseStep<Sample> step{static_cast<const Sample*>(call.latent), call.means,
-                                    call.symbols, call.restored, call.fault};
-    quantise_all<<<blocks_for(call.count), kThreads, 0, stream>>>(step, call.count);
-    return cudaGetLastError();
+  return launch_each(call.kind, call.count, call.fault, stream, [&]<class Sample>(Sample) {
+    return QuantiseStep<Sample>{static_cast<const Sample*>(call.latent), call.means, call.symbols,
+                                call.restored, call.fault};
   });
 }
 
 cudaError_t latent_from_symbols(const RestoreCall& call, cudaStream_t stream) {
-  if (call.count == 0) {
-    return cudaSuccess;
-  }
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const RestoreStep<Sample> step{call.symbols, call.means, static_cast<Sample*>(call.latent)};
-    restore_all<<<blocks_for(call.count), kThreads, 0, stream>>>(step, call.count);
-    return cudaGetLastError();
+  return launch_each(call.kind, call.count, nullptr, stream, [&]<class Sample>(Sample) {
+    return RestoreStep<Sample>{call.symbols, call.means, static_cast<Sample*>(call.latent)};
   });
 }
 
@@ -59,15 +37,12 @@ cudaError_t scale_indexes(const IndexCall& call, cudaStream_t stream) {
   if (call.threshold_count > kMaxThresholds) {
     return cudaErrorInvalidValue;
   }
-  const cudaError_t reset = reset_fault(call.fault, stream);
-  if (reset != cudaSuccess || call.count == 0) {
-    return reset;
-  }
-  return with_samples(call.kind, [&]<class Sample>(Sample) {
-    const IndexStep<Sample> step{static_cast<const Sample*>(call.scales), call.thresholds,
-                                 call.threshold_count, call.out, call.fault};
-    find_indexes<<<blocks_for(call.count), kThreads, 0, stream>>>(step, call.count);
-    return cudaGetLastError();
+  return launch_some(call.count, call.fault, stream, [&](unsigned blocks, cudaStream_t on) {
+    with_samples(call.kind, [&]<class Sample>(Sample) {
+      const IndexStep<Sample> step{static_cast<const Sample*>(call.scales), call.thresholds,
+                                   call.threshold_count, call.out, call.fault};
+      find_indexes<<<blocks, kThreads, 0, on>>>(step, call.count);
+    });
   });
 }
 

@@ -1,4 +1,4 @@
-// launch.cuh - how many blocks a call takes, and its kind of numbers turned into a type.
+// launch.cuh - steps of one element each, launched for all elements of a call.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -30,15 +30,40 @@ __device__ __forceinline__ void for_elements(std::uint64_t count, const F& body)
   }
 }
 
-// No position yet.
-inline cudaError_t reset_fault(std::uint64_t* fault, cudaStream_t stream) {
-  return cudaMemsetAsync(fault, 0xff, sizeof *fault, stream);
+template <class Step>
+__global__ void __launch_bounds__(kThreads) each_element(Step step, std::uint64_t count) {
+  for_elements(count, step);
+}
+
+// Runs launch(count, stream) unless there is nothing to do. `fault`, which may be null, is first
+// set to no position yet.
+template <class F>
+cudaError_t launch_some(std::uint64_t count, std::uint64_t* fault, cudaStream_t stream,
+                        const F& launch) {
+  const cudaError_t reset =
+      fault == nullptr ? cudaSuccess : cudaMemsetAsync(fault, 0xff, sizeof *fault, stream);
+  if (reset != cudaSuccess || count == 0) {
+    return reset;
+  }
+  launch(blocks_for(count), stream);
+  return cudaGetLastError();
 }
 
 // Calls f(T{}) with the type of the samples.
 template <class F>
-cudaError_t with_samples(SampleKind kind, const F& f) {
-  return kind == SampleKind::float32 ? f(float{}) : f(Half{});
+void with_samples(SampleKind kind, const F& f) {
+  kind == SampleKind::float32 ? f(float{}) : f(Half{});
+}
+
+// Launches the step that make(T{}) gives for samples of type T, with an element a thread.
+template <class F>
+cudaError_t launch_each(SampleKind kind, std::uint64_t count, std::uint64_t* fault,
+                        cudaStream_t stream, const F& make) {
+  return launch_some(count, fault, stream, [&](unsigned blocks, cudaStream_t on) {
+    with_samples(kind, [&]<class Sample>(Sample sample) {
+      each_element<<<blocks, kThreads, 0, on>>>(make(sample), count);
+    });
+  });
 }
 
 }  // namespace latentsr::cuda

@@ -28,34 +28,60 @@ PlaneBatch<To> as_samples(const PlaneBatch<From>& planes) {
           planes.row_stride, planes.pictures, planes.height, planes.width};
 }
 
+// On the host: samples of one plane, over all pictures.
+template <class T>
+std::uint64_t samples_of(const PlaneBatch<T>& planes) {
+  return std::uint64_t{planes.pictures} * planes.height * planes.width;
+}
+
+// The picture, row and column of element `i` of a plane, over all pictures.
+struct Place {
+  std::uint64_t picture;
+  std::uint64_t y;
+  std::uint64_t x;
+};
+
+template <class Sample>
+LATENTSR_DEVICE Place place_of(const PlaneBatch<Sample>& planes, std::uint64_t i) {
+  const std::uint64_t row = quotient(i, planes.width);
+  const std::uint64_t picture = quotient(row, planes.height);
+  return {picture, row - picture * planes.height, i - row * planes.width};
+}
+
+template <class Sample>
+LATENTSR_DEVICE Sample* sample_at(const PlaneBatch<Sample>& planes, const Place& place) {
+  return planes.first + static_cast<std::int64_t>(place.picture) * planes.picture_stride +
+         static_cast<std::int64_t>(place.y) * planes.row_stride +
+         static_cast<std::int64_t>(place.x);
+}
+
+// Makes pixel number `i` of all pictures.
 template <class Sample>
 struct PictureStep {
   PlaneBatch<const Sample> planes;
   std::uint8_t* pictures;
   std::uint64_t* fault;
+
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    const Sample* at = sample_at(planes, place_of(planes, i));
+    bool finite = true;
+    for (int channel = 0; channel < 3; ++channel) {
+      const float sample = widen(at[channel * planes.plane_stride]);
+      finite = finite && sample - sample == 0.0f;
+      pictures[3 * i + static_cast<std::uint64_t>(channel)] = whole(sample);
+    }
+    if (!finite) {
+      note_fault(fault, i);
+    }
+  }
 };
 
-// Pixel number `i` of all pictures.
-template <class Sample>
-LATENTSR_DEVICE void make_pixel(const PictureStep<Sample>& step, std::uint64_t i) {
-  const PlaneBatch<const Sample>& planes = step.planes;
-  const std::uint64_t row = quotient(i, planes.width);
-  const std::uint64_t picture = quotient(row, planes.height);
-  const auto x = static_cast<std::int64_t>(i - row * planes.width);
-  const auto y = static_cast<std::int64_t>(row - picture * planes.height);
-  const Sample* at = planes.first + static_cast<std::int64_t>(picture) * planes.picture_stride +
-                     y * planes.row_stride + x;
-  bool finite = true;
-  for (int channel = 0; channel < 3; ++channel) {
-    const float sample = widen(at[channel * planes.plane_stride]);
-    finite = finite && sample - sample == 0.0f;
-    step.pictures[3 * i + static_cast<std::uint64_t>(channel)] = whole(sample);
-  }
-  if (!finite) {
-    note_fault(step.fault, i);
-  }
+LATENTSR_DEVICE std::uint32_t inside(std::uint64_t at, std::uint32_t before, std::uint32_t size) {
+  const std::uint64_t from = at < before ? 0 : at - before;
+  return static_cast<std::uint32_t>(from < size ? from : size - 1);
 }
 
+// Makes sample number `i` of every plane, over all pictures.
 template <class Sample>
 struct PlaneStep {
   const std::uint8_t* pictures;
@@ -64,30 +90,17 @@ struct PlaneStep {
   std::uint32_t top;     // rows above it in its planes
   std::uint32_t left;    // columns before it
   PlaneBatch<Sample> planes;
-};
 
-LATENTSR_DEVICE std::uint32_t inside(std::uint64_t at, std::uint32_t before, std::uint32_t size) {
-  const std::uint64_t from = at < before ? 0 : at - before;
-  return static_cast<std::uint32_t>(from < size ? from : size - 1);
-}
-
-// Sample number `i` of every plane, over all pictures.
-template <class Sample>
-LATENTSR_DEVICE void make_samples(const PlaneStep<Sample>& step, std::uint64_t i) {
-  constexpr float kSampleStep = static_cast<float>(1.0 / 255.0);
-  const PlaneBatch<Sample>& planes = step.planes;
-  const std::uint64_t row = quotient(i, planes.width);
-  const std::uint64_t picture = quotient(row, planes.height);
-  const std::uint64_t x = i - row * planes.width;
-  const std::uint64_t y = row - picture * planes.height;
-  const std::uint64_t line = picture * step.height + inside(y, step.top, step.height);
-  const std::uint8_t* from =
-      step.pictures + 3 * (line * step.width + inside(x, step.left, step.width));
-  Sample* at = planes.first + static_cast<std::int64_t>(picture) * planes.picture_stride +
-               static_cast<std::int64_t>(y) * planes.row_stride + static_cast<std::int64_t>(x);
-  for (int channel = 0; channel < 3; ++channel) {
-    narrow(static_cast<float>(from[channel]) * kSampleStep, at[channel * planes.plane_stride]);
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    constexpr float kSampleStep = static_cast<float>(1.0 / 255.0);
+    const Place place = place_of(planes, i);
+    const std::uint64_t line = place.picture * height + inside(place.y, top, height);
+    const std::uint8_t* from = pictures + 3 * (line * width + inside(place.x, left, width));
+    Sample* at = sample_at(planes, place);
+    for (int channel = 0; channel < 3; ++channel) {
+      narrow(static_cast<float>(from[channel]) * kSampleStep, at[channel * planes.plane_stride]);
+    }
   }
-}
+};
 
 }  // namespace latentsr::cuda

@@ -38,7 +38,8 @@ class EngineOptions:
     compile for inputs of these shapes alone, where the library gains by it. cache: keep what was
     compiled, where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never
     in graphs that decide scales. graphs: capture a CUDA graph for each shape, None where it has no
-    drawback.
+    drawback. coder: what decodes `lanes` streams, ``cpu``, the GPU that engines run on (``cuda``),
+    or as it pays (``auto``), see `latentsr.pipeline.device_coding`.
     """
 
     device: str = "cpu"
@@ -50,6 +51,7 @@ class EngineOptions:
     cache: Cache | None = None
     tf32: bool = False
     graphs: bool | None = None
+    coder: str = "auto"
 
 
 @dataclass(frozen=True)

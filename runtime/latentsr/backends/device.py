@@ -28,15 +28,20 @@ LIBRARIES = {
 
 
 class Memory:
-    """Bytes on the device, freed with the object or by `free`."""
+    """Bytes on the device, freed with the object or by `free`.
 
-    def __init__(self, device: Device, address: int, nbytes: int) -> None:
+    owner: what holds them where another library allocated them; freeing them only lets go of it.
+    """
+
+    def __init__(self, device: Device, address: int, nbytes: int, owner: object = None) -> None:
         self.device, self.address, self.nbytes = device, address, nbytes
+        self._owner = owner
 
     def free(self) -> None:
         """Give the memory back; all work on it must have ended."""
         address, self.address = self.address, 0
-        if address:
+        owner, self._owner = self._owner, None
+        if address and owner is None:
             self.device._free(address)
 
     def __del__(self) -> None:
@@ -168,6 +173,10 @@ class Device(ABC):
             raise BackendError(f"device memory of no size: found {nbytes} bytes, expected >= 1")
         self.activate()
         return Memory(self, self._alloc(nbytes), nbytes)
+
+    def adopt(self, address: int, nbytes: int, owner: object) -> Memory:
+        """Memory that another library allocated in the same context; see `Memory`."""
+        return Memory(self, address, nbytes, owner)
 
     def stream(self) -> Stream:
         """The calling thread's own stream; its context becomes this device's."""

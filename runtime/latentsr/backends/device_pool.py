@@ -3,21 +3,24 @@
 Work on the device is asynchronous, so memory that the host is done with may still be read. A
 `Block` remembers the streams that worked on it, and whoever uses it next waits for them, on the
 device, before its own work. That is all the order there is: who touches a block says `use` before
-and `mark` after.
+and `mark` after, or does both by `working`. `pools_of` has the pools that all engines of a GPU and
+the CUDA kernels share, so that values pass between them where they lie.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Memory, Stream
-from latentsr.backends.values import Resident
+from latentsr.backends.device import Device, Event, Memory, Stream, open_device
+from latentsr.backends.values import Resident, on_host
 from latentsr.errors import BackendError
 
 T = TypeVar("T")
@@ -30,9 +33,8 @@ MOST_STREAMS = 16
 class Block:
     """Device memory and the streams that have worked on it."""
 
-    def __init__(self, device: Device, nbytes: int) -> None:
-        self.device = device
-        self.memory: Memory = device.alloc(nbytes)
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
         self._events: dict[Stream, Event] = {}
 
     def use(self, stream: Stream) -> None:
@@ -46,7 +48,7 @@ class Block:
         if stream not in self._events:
             if len(self._events) == MOST_STREAMS:  # threads come and go, and their streams too
                 self.settle()
-            self._events = {**self._events, stream: self.device.event()}
+            self._events = {**self._events, stream: self.memory.device.event()}
         stream.record(self._events[stream])
 
     def free(self) -> None:
@@ -54,16 +56,37 @@ class Block:
         self.settle()
         self.memory.free()
 
-    def settle(self) -> None:
-        """Wait on the host for all work on the block."""
+    def wait(self) -> None:
+        """Wait on the host for all work on the block so far."""
         for event in self._events.values():
             event.synchronize()
+
+    def settle(self) -> None:
+        """Wait as `wait` does, and forget the streams."""
+        self.wait()
         self._events = {}
 
     def __del__(self) -> None:
         # At the interpreter's end the driver may be gone, and the memory with it.
         with contextlib.suppress(BackendError, AttributeError, TypeError):
             self.free()
+
+
+@contextlib.contextmanager
+def working(stream: Stream, *blocks: Block) -> Iterator[None]:
+    """Around work that a stream is given on these blocks."""
+    for block in blocks:
+        block.use(stream)
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block.mark(stream)
+
+
+_lent: dict[int, object] = {}
+"""What leases hold. A lease may end in a cycle, with the error of a run that failed; what it holds
+must not be finalised with it, as it goes back."""
 
 
 @dataclass
@@ -73,7 +96,11 @@ class Lease(Generic[T]):
     held: T
     back: Callable[[T], object]
 
+    def __post_init__(self) -> None:
+        _lent[id(self.held)] = self.held
+
     def __del__(self) -> None:
+        del _lent[id(self.held)]
         self.back(self.held)
 
 
@@ -110,8 +137,49 @@ class Pools:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.blocks: Pool[Block] = Pool(lambda n: Block(device, n), Block.free)
+        self.blocks: Pool[Block] = Pool(lambda n: Block(device.alloc(n)), Block.free)
         self.host: Pool[np.ndarray] = Pool(device.pinned, lambda _: None)
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Page-locked host memory for an array, lent until nobody refers to it."""
+        found = np.asarray(_Pinned(self.host.take(_room(shape, dtype)), shape, dtype))
+        return found.view(dtype)  # the interface knows records only as bytes
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        """An array in a block of its own, to be written."""
+        lease = self.blocks.take(_room(shape, dtype))
+        return DeviceArray(self, lease.held, shape, dtype, lease)
+
+    def resident(self, value: Any) -> DeviceArray:
+        """The value, where it lies in these pools; else a copy that is on its way.
+
+        An array of the host must not change before the copy's block has been waited for.
+        """
+        if isinstance(value, DeviceArray) and value.pools is self:
+            return value
+        array = np.ascontiguousarray(on_host(value))
+        made, stream = self.array(array.shape, array.dtype), self.device.stream()
+        with working(stream, made.block):
+            stream.upload(made.block.memory, array)
+        return made
+
+
+_opening = threading.Lock()
+
+
+def pools_of(index: int) -> Pools:
+    """The pools of a GPU, the same for all engines; BackendError where it cannot be used."""
+    with _opening:  # two threads must not end up with pools of their own
+        return _pools_of(index)
+
+
+@functools.cache
+def _pools_of(index: int) -> Pools:
+    return Pools(open_device(index))
+
+
+def _room(shape: tuple[int, ...], dtype: Any) -> int:
+    return max(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize, 1)
 
 
 class _Pinned:
@@ -141,20 +209,20 @@ class DeviceArray(Resident):
         self.dtype = np.dtype(dtype)
         self._lease = lease
 
+    @property
+    def address(self) -> int:
+        """Where its first element lies."""
+        return self.block.memory.address
+
     def to_host(self) -> np.ndarray:
         """Bring the array down into page-locked memory."""
         stream = self.pools.device.stream()
-        found = self.pinned(self.shape, self.dtype)
+        found = self.pools.pinned(self.shape, self.dtype)
         if self.nbytes:
             self.block.use(stream)
             stream.download(found, self.block.memory)
             stream.synchronize()
         return found
-
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Page-locked host memory for an array, lent until nobody refers to it."""
-        nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        return np.asarray(_Pinned(self.pools.host.take(max(nbytes, 1)), shape, dtype))
 
     def window(self, top: int, left: int, height: int, width: int) -> DeviceArray:
         """The rectangle of every plane, in a block of its own."""
@@ -162,30 +230,38 @@ class DeviceArray(Resident):
         if (top, left, height, width) == (0, 0, rows, columns):
             return self
         stream, each = self.pools.device.stream(), self.dtype.itemsize
-        lease = self.pools.blocks.take(max(images * channels * height * width * each, 1))
-        target = lease.held
-        for block in (self.block, target):
-            block.use(stream)
-        for plane in range(images * channels):
-            start = ((plane * rows + top) * columns + left) * each
-            stream.copy_rows(
-                (target.memory, plane * height * width * each),
-                (self.block.memory, start, columns * each),
-                width * each,
-                height,
-            )
-        for block in (self.block, target):
-            block.mark(stream)
-        return DeviceArray(self.pools, target, (images, channels, height, width), self.dtype, lease)
+        made = self.pools.array((images, channels, height, width), self.dtype)
+        with working(stream, self.block, made.block):
+            for plane in range(images * channels):
+                start = ((plane * rows + top) * columns + left) * each
+                stream.copy_rows(
+                    (made.block.memory, plane * height * width * each),
+                    (self.block.memory, start, columns * each),
+                    width * each,
+                    height,
+                )
+        return made
+
+    def limited(self) -> DeviceArray | None:
+        """Made by the CUDA kernels, where this build has them."""
+        from latentsr.backends import device_picture
+
+        return device_picture.limited(self)
 
     def picture(self) -> np.ndarray | None:
         """Made by the CUDA kernels, where this build has them."""
-        from latentsr.backends.device_picture import picture_of
+        from latentsr.backends import device_picture
 
-        return picture_of(self)
+        return device_picture.picture_of(self)
 
     def copy_into(self, target: Block, stream: Stream) -> None:
         """Copy to the beginning of a block on a stream, which has used that block."""
-        self.block.use(stream)
-        stream.copy(target.memory, self.block.memory, self.nbytes)
-        self.block.mark(stream)
+        with working(stream, self.block):
+            stream.copy(target.memory, self.block.memory, self.nbytes)
+
+    def copy(self) -> DeviceArray:
+        """The array in a block of its own."""
+        made, stream = self.pools.array(self.shape, self.dtype), self.pools.device.stream()
+        with working(stream, made.block):
+            self.copy_into(made.block, stream)
+        return made

@@ -13,6 +13,7 @@ import numpy as np
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime, run_failure
 from latentsr.backends.device import parse_index
 from latentsr.backends.ort_profile import origin_us, read_profile
+from latentsr.backends.values import on_host
 from latentsr.errors import BackendError
 
 
@@ -37,7 +38,8 @@ class OrtEngine(Engine):
 
     def _run(self, inputs: Mapping[str, np.ndarray], options: Any) -> dict[str, np.ndarray]:
         try:
-            outputs = self._session.run(self._outputs, dict(inputs), options)
+            given = {name: on_host(value) for name, value in inputs.items()}
+            outputs = self._session.run(self._outputs, given, options)
         except Exception as error:
             shapes = {name: array.shape for name, array in inputs.items()}
             raise run_failure(error, self._label, _first_line(error), shapes) from error
@@ -91,7 +93,7 @@ class OrtBackend(Backend):
         """Make a session on the CPU, or for device ``cuda`` on a GPU."""
         if self.tensorrt:
             parse_index(options.device, self.name)  # on the CPU it would be ONNX Runtime once more
-        ort = _library(options.device)
+        ort = library(options.device)
         folder = tempfile.TemporaryDirectory(prefix="latentsr-") if options.profile else None
         settings = _settings(ort, options, folder)
         if options.device != "cpu":
@@ -116,13 +118,14 @@ class OrtBackend(Backend):
         folder: tempfile.TemporaryDirectory[str] | None,
     ) -> Engine:
         from latentsr.backends import ort_gpu
+        from latentsr.backends.device_pool import pools_of
 
         session, index = ort_gpu.load_on_gpu(ort, graph, label, options, settings, self.tensorrt)
         if folder is not None:
             return ProfiledOrtEngine(session, label, folder)
         capture = ort_gpu.captures(options) and not self.tensorrt
         kind = ort_gpu.CapturingEngine if capture else ort_gpu.BoundEngine
-        return kind(session, label, "cuda", index)
+        return kind(session, label, "cuda", index, pools_of(index))
 
 
 class OrtTensorRtBackend(OrtBackend):
@@ -132,7 +135,8 @@ class OrtTensorRtBackend(OrtBackend):
     tensorrt = True
 
 
-def _library(device: str) -> Any:
+def library(device: str) -> Any:
+    """ONNX Runtime; BackendError that names what to install for such a device without it."""
     try:
         import onnxruntime as ort
     except ImportError:

@@ -1,9 +1,12 @@
 """ONNX Runtime on NVIDIA GPUs: its CUDA provider, and its TensorRT provider.
 
-Inputs and outputs are bound to device memory, so a chain of graphs copies nothing to the host and
-back. A session that was asked for a GPU and runs on the CPU is an error here: ONNX Runtime itself
-goes on without a word. TF32 is off unless asked for; the TensorRT provider has no such switch,
-which exact graphs bear, as their integers fit TF32's mantissa.
+Inputs and outputs are bound to device memory and are `DeviceArray`s of the pools that all engines
+share, so a chain of graphs and image steps copies nothing to the host and back. ONNX Runtime works
+in a stream of its own: inputs are waited for before a run, and a run waits for its own work.
+
+A session that was asked for a GPU and runs on the CPU is an error here: ONNX Runtime itself goes on
+without a word. TF32 is off unless asked for; the TensorRT provider has no such switch, which exact
+graphs bear, as their integers fit TF32's mantissa.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy as np
 
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.device import parse_index
-from latentsr.backends.values import Resident
+from latentsr.backends.device_pool import Block, DeviceArray, Pools, working
 from latentsr.errors import BackendError
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
@@ -27,141 +30,125 @@ _log = logging.getLogger("latentsr")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
-class OrtResident(Resident):
-    """An OrtValue in device memory; lease: what must not be used again before it is gone."""
-
-    def __init__(self, value: Any, lease: object = None) -> None:
-        self.value, self._lease = value, lease
-        self.shape = tuple(value.shape())
-        self.dtype = np.dtype(_TYPES[value.data_type()])
-
-    def to_host(self) -> np.ndarray:
-        """Bring the array down."""
-        found: np.ndarray = self.value.numpy()
-        return found
-
-    def window(self, top: int, left: int, height: int, width: int) -> Resident | np.ndarray:
-        """The rectangle; ONNX Runtime cannot cut one out of a value, so the host does."""
-        if (top, left, height, width) == (0, 0, *self.shape[2:]):
-            return self
-        return self.to_host()[:, :, top : top + height, left : left + width]
-
-
 class BoundEngine(Engine):
     """A session whose inputs and outputs lie on a device.
 
     kind: ONNX Runtime's name of the device, ``cuda``; ``cpu`` runs the same steps in host memory.
+    pools: those of the device.
     """
 
-    def __init__(self, session: Any, label: str, kind: str, index: int) -> None:
+    def __init__(self, session: Any, label: str, kind: str, index: int, pools: Pools) -> None:
         self._session, self._label = session, label
-        self._kind, self._index = kind, index
+        self._kind, self._index, self._pools = kind, index, pools
         self._outputs = [output.name for output in session.get_outputs()]
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the session once; outputs stay on the device."""
         try:
             binding = self._session.io_binding()
-            for name, value in inputs.items():
-                binding.bind_ortvalue_input(name, self._on_device(value))
-            for name in self._outputs:
-                binding.bind_output(name, self._kind, self._index)
-            self._session.run_with_iobinding(binding)
-            made = binding.get_outputs()
+            # Held until the run has ended: a binding knows addresses only.
+            given = {name: self._pools.resident(value) for name, value in inputs.items()}
+            for name, array in given.items():
+                self._bind_input(binding, name, array)
+            made = self._outputs_of(binding, None)
         except Exception as error:
             raise _failed(self._label, error, inputs) from error
-        return {name: OrtResident(value) for name, value in zip(self._outputs, made, strict=True)}
+        return {name: self._adopted(value) for name, value in made.items()}
 
     @property
     def runs_on(self) -> str:
         """The provider in use."""
         return "+".join(self._session.get_providers())
 
-    def _on_device(self, value: Any) -> Any:
-        from onnxruntime import OrtValue
+    def _outputs_of(self, binding: Any, options: Any) -> dict[str, Any]:
+        """Values that ONNX Runtime allocates for the outputs of a run."""
+        for name in self._outputs:
+            binding.bind_output(name, self._kind, self._index)
+        self._session.run_with_iobinding(binding, options)
+        return dict(zip(self._outputs, binding.get_outputs(), strict=True))
 
-        if isinstance(value, OrtResident):
-            return value.value
-        array = np.ascontiguousarray(value.to_host() if isinstance(value, Resident) else value)
-        return OrtValue.ortvalue_from_numpy(array, self._kind, self._index)
+    def _bind_input(self, binding: Any, name: str, array: DeviceArray) -> None:
+        array.block.wait()
+        kind = array.dtype.type
+        binding.bind_input(name, self._kind, self._index, kind, array.shape, array.address)
+
+    def _adopted(self, value: Any) -> DeviceArray:
+        """An OrtValue, whose memory goes back to the session when nobody works on it any more."""
+        shape, dtype = tuple(value.shape()), np.dtype(_TYPES[value.data_type()])
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        block = Block(self._pools.device.adopt(value.data_ptr(), nbytes, value))
+        return DeviceArray(self._pools, block, shape, dtype, None)
 
 
 class _Place:
-    """Fixed addresses for one shape, and the number of its CUDA graph."""
+    """Fixed addresses for one set of shapes and types, and the number of its CUDA graph."""
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], number: int) -> None:
-        self.shapes, self.number = dict(shapes), number
-        self.inputs: dict[str, Any] = {}
-        self.binding: Any = None
-        self.outputs: list[Any] = []
+    def __init__(self, key: Mapping[str, Any], number: int, binding: Any) -> None:
+        self.key, self.number, self.binding = key, number, binding
+        self.inputs: dict[str, DeviceArray] = {}
+        self.outputs: dict[str, DeviceArray] = {}
 
 
 class CapturingEngine(BoundEngine):
     """A session made with ``enable_cuda_graph``: one captured graph for each place.
 
-    Graphs have fixed addresses, so inputs are copied in, and outputs copied out: to the host, or
-    to a value that the caller keeps.
+    Graphs have fixed addresses, so inputs are copied in and outputs copied out, on the device.
     """
 
-    def __init__(self, session: Any, label: str, kind: str, index: int) -> None:
-        super().__init__(session, label, kind, index)
+    def __init__(self, session: Any, label: str, kind: str, index: int, pools: Pools) -> None:
+        super().__init__(session, label, kind, index, pools)
         self._places: list[_Place] = []
         self._made = 0
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run, or launch what was captured; one run at a time."""
-        shapes = {name: tuple(value.shape) for name, value in inputs.items()}
+        key = {name: (tuple(value.shape), value.dtype) for name, value in inputs.items()}
         with self._lock:
-            place = next((p for p in self._places if p.shapes == shapes), None)
+            place = next((p for p in self._places if p.key == key), None)
             try:
                 if place is None:
-                    place = self._new_place(inputs, shapes)
+                    place = self._new_place(inputs, key)
                 else:
-                    for name, value in inputs.items():
-                        place.inputs[name].update_inplace(np.ascontiguousarray(np.asarray(value)))
-                self._run(place)
-                made = [value.numpy() for value in place.outputs]
+                    self._feed(place, inputs)
+                for array in (*place.inputs.values(), *place.outputs.values()):
+                    array.block.wait()
+                self._session.run_with_iobinding(place.binding, _graph_number(place.number))
+                return {name: array.copy() for name, array in place.outputs.items()}
             except Exception as error:
                 raise _failed(self._label, error, inputs) from error
-        return dict(zip(self._outputs, made, strict=True))
 
     @property
     def runs_on(self) -> str:
         """The provider in use."""
         return f"{super().runs_on}, CUDA graphs"
 
-    def _new_place(
-        self, inputs: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
-    ) -> _Place:
-        """Let one plain run find the outputs' shapes, then bind everything for good."""
-        from onnxruntime import OrtValue
+    def _feed(self, place: _Place, inputs: Mapping[str, Any]) -> None:
+        stream = self._pools.device.stream()
+        for name, value in inputs.items():
+            target = place.inputs[name].block
+            with working(stream, target):
+                self._pools.resident(value).copy_into(target, stream)
 
+    def _new_place(self, inputs: Mapping[str, Any], key: Mapping[str, Any]) -> _Place:
+        """Let one plain run find the outputs' shapes, then bind everything for good."""
         while len(self._places) >= IDLE_PLACES:
             self._places.pop(0)
         self._made += 1
-        place = _Place(shapes, self._made)
         plain = self._session.io_binding()
-        place.binding = self._session.io_binding()
+        place = _Place(key, self._made, self._session.io_binding())
         for name, value in inputs.items():
-            place.inputs[name] = self._on_device(value)
-            plain.bind_ortvalue_input(name, place.inputs[name])
-            place.binding.bind_ortvalue_input(name, place.inputs[name])
-        for name in self._outputs:
-            plain.bind_output(name, self._kind, self._index)
-        self._session.run_with_iobinding(plain, _graph_number(-1))
-        for name, value in zip(self._outputs, plain.get_outputs(), strict=True):
-            dtype = _TYPES[value.data_type()]
-            own = OrtValue.ortvalue_from_shape_and_type(
-                list(value.shape()), dtype, self._kind, self._index
-            )
-            place.outputs.append(own)
-            place.binding.bind_ortvalue_output(name, own)
+            place.inputs[name] = self._pools.resident(value).copy()
+            for binding in (plain, place.binding):
+                self._bind_input(binding, name, place.inputs[name])
+        for name, value in self._outputs_of(plain, _graph_number(-1)).items():
+            shape, dtype = tuple(value.shape()), np.dtype(_TYPES[value.data_type()])
+            own = place.outputs[name] = self._pools.array(shape, dtype)
+            place.binding.bind_output(
+                name, self._kind, self._index, dtype.type, shape, own.address
+            )  # fmt: skip
         self._places.append(place)
         return place
-
-    def _run(self, place: _Place) -> None:
-        self._session.run_with_iobinding(place.binding, _graph_number(place.number))
 
 
 def load_on_gpu(
@@ -173,12 +160,7 @@ def load_on_gpu(
     """
     index = parse_index(options.device, "ort")
     wanted = TENSORRT if tensorrt else CUDA
-    if wanted not in ort.get_available_providers():
-        raise BackendError(
-            f"device is not available on backend ort: found providers "
-            f"{', '.join(ort.get_available_providers())}, expected {wanted}; run: pip uninstall "
-            "onnxruntime, then pip install 'latentsr[cuda]'"
-        )
+    check_provider(ort, wanted)
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA and cuDNN from their own packages
     providers = providers_for(options, index, tensorrt)
@@ -198,6 +180,16 @@ def load_on_gpu(
             "nvidia-smi"
         )
     return session, index
+
+
+def check_provider(ort: Any, wanted: str) -> None:
+    """Raise BackendError where this build of ONNX Runtime lacks a provider."""
+    if wanted not in ort.get_available_providers():
+        raise BackendError(
+            f"device is not available on backend ort: found providers "
+            f"{', '.join(ort.get_available_providers())}, expected {wanted}; run: pip uninstall "
+            "onnxruntime, then pip install 'latentsr[cuda]'"
+        )
 
 
 def _session(ort: Any, graph: bytes, label: str, settings: Any, providers: Any) -> Any:

@@ -9,7 +9,6 @@ needs a value.
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 from collections import deque
@@ -17,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
-from latentsr.backends.device import Device, open_device, parse_index
-from latentsr.backends.device_pool import Lease, Pools
+from latentsr.backends.device import Device, parse_index
+from latentsr.backends.device_pool import Lease, Pools, pools_of
 from latentsr.backends.profiles import Shape
 from latentsr.backends.tensorrt_api import library
 from latentsr.backends.tensorrt_build import BuildOptions, Watch
@@ -113,7 +112,9 @@ class TensorRtBackend(Backend):
 
     def load(self, graph: bytes, label: str, options: EngineOptions) -> Engine:
         """Get ready to run a graph; its plans are found or built when shapes come."""
-        pools = pools_of(parse_index(options.device, self.name))
+        index = parse_index(options.device, self.name)
+        library()  # without TensorRT a GPU is of no use here, and this message is the clearer one
+        pools = pools_of(index)
         return TensorRtEngine(self.maker(graph, label, options, pools.device), pools, options)
 
     @staticmethod
@@ -131,10 +132,3 @@ class TensorRtBackend(Backend):
         build = BuildOptions(fp16=options.precision == "fp16", tf32=options.tf32)
         cache = options.cache or Cache()
         return Maker(graph, label, build, device, library(), cache, say, watch)
-
-
-@functools.cache
-def pools_of(index: int) -> Pools:
-    """The pools of a GPU, the same for all engines, so that values pass from one to the next."""
-    library()  # without TensorRT a GPU is of no use here, and this message is the clearer one
-    return Pools(open_device(index))

@@ -108,7 +108,8 @@ class Slot:
 
     def _block(self, name: str) -> Block:
         size = int(np.prod(self.shapes[name], dtype=np.int64))
-        block = Block(self._pools.device, max(size * np.dtype(self._plan.types[name]).itemsize, 1))
+        nbytes = max(size * np.dtype(self._plan.types[name]).itemsize, 1)
+        block = Block(self._pools.device.alloc(nbytes))
         if not self.context.set_tensor_address(name, block.memory.address):
             raise self._failed(f"no address for {name}")
         return block

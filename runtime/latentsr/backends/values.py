@@ -26,6 +26,10 @@ class Resident(ABC):
     def window(self, top: int, left: int, height: int, width: int) -> Resident | np.ndarray:
         """The rectangle of an NCHW array, on the device where the library can cut it there."""
 
+    def limited(self) -> Resident | None:
+        """The array limited to 0..1, made on the device; None where it cannot be."""
+        return None
+
     def picture(self) -> np.ndarray | None:
         """The array as `image_steps.picture` makes it, made on the device; None where it cannot be.
 

@@ -11,6 +11,8 @@ import typer
 from latentsr.cli.options import (
     BackendOption,
     BundleOption,
+    CoderOption,
+    EntropyCoder,
     FileFormat,
     FileThreadsOption,
     FormatOption,
@@ -41,6 +43,7 @@ def decode(
     backend: BackendOption = "ort",
     threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    coder: CoderOption = EntropyCoder.auto,
     memory: MemoryOption = None,
     region: RegionOption = None,
     as_json: JsonOption = False,
@@ -53,7 +56,7 @@ def decode(
     from latentsr.codec import load
 
     manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
-    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision, coder=coder) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
             inputs, output, ".png", manner, file_format, codec,

@@ -17,6 +17,14 @@ class Precision(StrEnum):
     int8 = "int8"
 
 
+class EntropyCoder(StrEnum):
+    """What reads the entropy-coded data."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class FileFormat(StrEnum):
     """Files that hold a compressed picture."""
 
@@ -52,6 +60,12 @@ FormatOption = Annotated[
 PrecisionOption = Annotated[
     Precision,
     typer.Option(help="fp16 for bundles exported with it; int8 where `latentsr build` made it."),
+]
+CoderOption = Annotated[
+    EntropyCoder,
+    typer.Option(
+        help="What decodes our streams for engines on a GPU; auto: it, if they are large."
+    ),
 ]
 MemoryOption = Annotated[
     str | None,

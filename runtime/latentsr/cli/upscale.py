@@ -9,6 +9,8 @@ import typer
 from latentsr.cli.options import (
     BackendOption,
     BundleOption,
+    CoderOption,
+    EntropyCoder,
     FileFormat,
     FileThreadsOption,
     FormatOption,
@@ -35,6 +37,7 @@ def upscale(
     backend: BackendOption = "ort",
     threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    coder: CoderOption = EntropyCoder.auto,
     memory: MemoryOption = None,
     region: RegionOption = None,
     as_json: JsonOption = False,
@@ -48,7 +51,7 @@ def upscale(
     from latentsr.codec import load
 
     manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
-    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision, coder=coder) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         codec.enlarging_route(chosen)
         decode_files(

@@ -9,8 +9,11 @@ cuda-python or whatever else shares the context.
 
 from __future__ import annotations
 
-from latentsr.cuda.batch import DecodePlan, EncodePlan
+from latentsr.cuda.batch import DecodeArrays, DecodePlan, EncodeArrays, EncodePlan
 from latentsr.cuda.coder import DeviceCoder
 from latentsr.cuda.module import available, why_not
 
-__all__ = ["DecodePlan", "DeviceCoder", "EncodePlan", "available", "why_not"]
+__all__ = [
+    "DecodeArrays", "DecodePlan", "DeviceCoder", "EncodeArrays", "EncodePlan",
+    "available", "why_not",
+]  # fmt: skip

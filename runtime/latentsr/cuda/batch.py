@@ -71,7 +71,7 @@ class DecodePlan:
         return DecodePlan(data, table, max(parts, default=1), int(sum(counts)))
 
     def sizes(self, index_bytes: int = 1) -> dict[str, int]:
-        """Bytes of each device array that `DeviceCoder.decode` takes, by its argument's name."""
+        """Bytes of each device array but the tables, by its name in `DecodeArrays`."""
         streams = self.streams.size
         return {
             "streams": self.streams.nbytes,
@@ -81,6 +81,24 @@ class DecodePlan:
             "part_results": streams * self.most_parts * RESULT.itemsize,
             "results": streams * RESULT.itemsize,
         }
+
+
+@dataclass(frozen=True)
+class DecodeArrays:
+    """Device addresses for a decode; `DecodePlan.sizes` says how many bytes each has.
+
+    tables: copy of `DeviceCoder.packed`. streams, data: copies of the plan's arrays; data needs no
+    alignment. indexes: table rows, uint8 or int32; any values are safe. out: int32 symbols,
+    written. part_results: scratch. results: `RESULT`, written; see `DeviceCoder.faults`.
+    """
+
+    tables: int
+    streams: int
+    data: int
+    indexes: int
+    out: int
+    part_results: int
+    results: int
 
 
 @dataclass(frozen=True)
@@ -131,7 +149,7 @@ class EncodePlan:
         return EncodePlan(table, parts or MAX_PARTS, int(sum(counts)), int(sum(rooms)))
 
     def sizes(self, index_bytes: int = 1) -> dict[str, int]:
-        """Bytes of each device array that `DeviceCoder.encode` takes, by its argument's name."""
+        """Bytes of each device array but the tables, by its name in `EncodeArrays`."""
         targets = self.targets.size
         return {
             "targets": self.targets.nbytes,
@@ -141,6 +159,25 @@ class EncodePlan:
             "data": self.room,
             "outcomes": targets * OUTCOME.itemsize,
         }
+
+
+@dataclass(frozen=True)
+class EncodeArrays:
+    """Device addresses for an encode; `EncodePlan.sizes` says how many bytes each has.
+
+    tables: copy of `DeviceCoder.packed`. targets: copy of the plan's array. symbols, indexes: int32
+    and uint8 or int32; any values are safe. scratch: at a multiple of 256. data: the streams, each
+    at the start of its room, written. outcomes: `OUTCOME`, written; see
+    `DeviceCoder.encode_faults`.
+    """
+
+    tables: int
+    targets: int
+    symbols: int
+    indexes: int
+    scratch: int
+    data: int
+    outcomes: int
 
 
 def _starts(sizes: NDArray[np.integer]) -> NDArray[np.uint64]:

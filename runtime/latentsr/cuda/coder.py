@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentsr._kernels import Status
-from latentsr.cuda.batch import OUTCOME, RESULT, DecodePlan, EncodePlan
+from latentsr.cuda.batch import (
+    OUTCOME,
+    RESULT,
+    DecodeArrays,
+    DecodePlan,
+    EncodeArrays,
+    EncodePlan,
+)
 from latentsr.cuda.module import compiled, launching
 from latentsr.entropy.faults import bad_index, corruption
 from latentsr.entropy.tables import Tables
@@ -38,29 +45,13 @@ class DeviceCoder:
         self.packed: NDArray[np.uint8] = np.frombuffer(self._native.bytes, np.uint8)
 
     def decode(
-        self,
-        plan: DecodePlan,
-        *,
-        tables: int,
-        streams: int,
-        data: int,
-        indexes: int,
-        out: int,
-        part_results: int,
-        results: int,
-        index_bytes: int = 1,
-        stream: int = 0,
+        self, plan: DecodePlan, at: DecodeArrays, index_bytes: int = 1, stream: int = 0
     ) -> None:
-        """Start decoding a batch; all but plan, index_bytes and stream are device addresses.
+        """Start decoding a batch.
 
         Args:
-            plan: what the batch holds; `plan.sizes()` says how many bytes each array has.
-            tables: copy of `packed`.
-            streams, data: copies of the plan's arrays; data needs no alignment.
-            indexes: table rows, uint8 or int32; any values are safe.
-            out: int32 symbols, written.
-            part_results: scratch.
-            results: `RESULT`, written; see `faults`.
+            plan: what the batch holds.
+            at: where its arrays are.
             index_bytes: 1 for uint8 indexes, 4 for int32.
             stream: handle of the CUDA stream.
 
@@ -71,45 +62,19 @@ class DeviceCoder:
         _check_index_bytes(index_bytes)
         with launching("decoding"):
             self._native.decode(
-                tables, streams, plan.streams.size, plan.most_parts, self.skip, data, indexes,
-                index_bytes, out, part_results, results, stream,
+                at.tables, at.streams, plan.streams.size, plan.most_parts, self.skip, at.data,
+                at.indexes, index_bytes, at.out, at.part_results, at.results, stream,
             )  # fmt: skip
 
     def encode(
-        self,
-        plan: EncodePlan,
-        *,
-        tables: int,
-        targets: int,
-        symbols: int,
-        indexes: int,
-        scratch: int,
-        data: int,
-        outcomes: int,
-        index_bytes: int = 1,
-        stream: int = 0,
+        self, plan: EncodePlan, at: EncodeArrays, index_bytes: int = 1, stream: int = 0
     ) -> None:
-        """Start encoding a batch; all but plan, index_bytes and stream are device addresses.
-
-        Args:
-            plan: what the batch holds; `plan.sizes()` says how many bytes each array has.
-            tables: copy of `packed`.
-            targets: copy of the plan's array.
-            symbols, indexes: int32 and uint8 or int32; any values are safe.
-            scratch: at a multiple of 256.
-            data: the streams, each at the start of its room, written.
-            outcomes: `OUTCOME`, written; see `encode_faults`.
-            index_bytes, stream: as for `decode`.
-
-        Raises:
-            BackendError: CUDA refused the launch.
-            UsageError: index_bytes is something else.
-        """
+        """Start encoding a batch; arguments and errors as for `decode`."""
         _check_index_bytes(index_bytes)
         with launching("encoding"):
             self._native.encode(
-                tables, targets, plan.targets.size, plan.most_parts, self.skip, symbols, indexes,
-                index_bytes, plan.symbols, scratch, data, outcomes, stream,
+                at.tables, at.targets, plan.targets.size, plan.most_parts, self.skip, at.symbols,
+                at.indexes, index_bytes, plan.symbols, at.scratch, at.data, at.outcomes, stream,
             )  # fmt: skip
 
     def faults(self, results: NDArray[np.void]) -> list[LatentSRError | None]:

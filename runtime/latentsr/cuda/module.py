@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
 from latentsr.errors import BackendError
 
+_log = logging.getLogger("latentsr")
 _BUILD = "pip install . -C cmake.define.LATENTSR_CUDA=ON"
 
 
@@ -42,6 +45,15 @@ def why_not() -> str | None:
 def available() -> bool:
     """Whether the kernels can run here; `why_not` says why they cannot."""
     return why_not() is None
+
+
+@functools.cache
+def usable() -> bool:
+    """As `available`, found out once; says in the log what then happens on the host."""
+    reason = why_not()
+    if reason is not None:
+        _log.info("latents and pictures are made on the host: %s", reason)
+    return reason is None
 
 
 @contextmanager

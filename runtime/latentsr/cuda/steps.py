@@ -123,6 +123,18 @@ def crc_of_symbols(
         compiled().crc_of_symbols(symbols, streams, stream_count, starts, crcs, stream)
 
 
+def limit_samples(
+    samples: int, out: int, count: int, sample_bytes: int = 4, stream: int = 0
+) -> None:
+    """Fill `out`, which may be `samples`, with the samples limited to 0..1; NaN stays.
+
+    Raises as `scale_indexes`.
+    """
+    _check(sample_bytes, count)
+    with launching("limiting samples"):
+        compiled().limit_samples(samples, sample_bytes, count, out, stream)
+
+
 def picture_from_planes(planes: DevicePlanes, pictures: int, fault: int, stream: int = 0) -> None:
     """Fill `pictures` (uint8, (n, height, width, 3)): limit to 0..1, times 255, half to even.
 

@@ -83,10 +83,7 @@ class LatentSteps:
             flat, table.thresholds, out.reshape(-1), self.isa
         )
         if status == Status.NOT_A_NUMBER:
-            raise StreamError(
-                f"scales, element {position}: found NaN, expected a number; the entropy-parameter "
-                "network overflowed, check its weights and precision"
-            )
+            raise not_a_number(position)
         return out
 
     def symbols(
@@ -150,6 +147,14 @@ class LatentSteps:
         if self.isa not in _FOLDING:
             return zlib.crc32(flat.data, start)  # faster than tables alone, as the kernel then is
         return _kernels.crc32(flat.view(np.uint8), start & 0xFFFFFFFF, self.isa)
+
+
+def not_a_number(position: int) -> StreamError:
+    """The error for a scale that is none."""
+    return StreamError(
+        f"scales, element {position}: found NaN, expected a number; the entropy-parameter "
+        "network overflowed, check its weights and precision"
+    )
 
 
 def scale_indexes(scales: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.uint8]:

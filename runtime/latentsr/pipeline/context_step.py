@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.chunks import Chunk
 from latentsr.entropy.coder import Coder
@@ -136,6 +137,7 @@ class ContextEntropy:
 
     def _features(self, features: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
         """Features of one latent without the batch; BundleError where they do not fit it."""
+        features = on_host(features)
         found = None if features is None else features.shape
         if found is None or len(found) != 4 or (found[0], *found[2:]) != (1, *shape[2:]):
             raise BundleError(

@@ -10,10 +10,12 @@ round(latent - mean or median), half to even; the decoder returns symbol + mean 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from latentsr.backends.device_pool import DeviceArray
+from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.chunks import Chunk
 from latentsr.entropy.coder import Coder
@@ -23,6 +25,9 @@ from latentsr.entropy.neighbours import NeighbourModel
 from latentsr.entropy.repair import Repair, changed_indexes, find_doubts
 from latentsr.errors import BundleError, CorruptStream, DesyncError
 from latentsr.pipeline.chunk_size import check_latent, check_plausible, latent_shape, least_bits
+
+if TYPE_CHECKING:
+    from latentsr.pipeline.device_coding import DeviceCoding
 
 _MOST_ROWS_KEPT = 1 << 24  # a factorized prior's y up to about 4K pictures; beyond, memory counts
 
@@ -56,11 +61,12 @@ class EntropyModel:
         self.chunk = chunk
         self.coder = coder or Coder(tables, chunk.skip)
         self.threads = threads
+        self.on_gpu: DeviceCoding | None = None  # what `device_coding.attach` puts there
         self._channel_rows = np.empty((0, 0, 0, 0), np.uint8)
         least = least_bits(tables)
         if chunk.model == "factorized":
             self._least_bits = float(least.sum())
-            self._medians = bundle.tensor(f"{chunk.name}.medians", "float32", (chunk.channels,))
+            self.medians = bundle.tensor(f"{chunk.name}.medians", "float32", (chunk.channels,))
         else:
             self._least_bits = float(least.min()) * chunk.channels
             rows = (len(tables.cdf),)
@@ -78,14 +84,11 @@ class EntropyModel:
         return LatentSteps()
 
     def encode(
-        self,
-        latent: np.ndarray,
-        scales: np.ndarray | None,
-        means: np.ndarray | None,
-        coding: Coding,
+        self, latent: np.ndarray, scales: Any, means: Any, coding: Coding
     ) -> tuple[bytes, np.ndarray, np.ndarray]:
         """Code a float32 latent (1, C, h, w): bytes, the decoder's latent, int32 symbols."""
         check_latent(self.chunk, latent)
+        scales, means = on_host(scales), on_host(means)
         symbols, restored = self._steps.symbols(
             self.chunk.name, latent, self._mean(means, latent.shape)
         )
@@ -97,19 +100,18 @@ class EntropyModel:
         return data, restored, symbols
 
     def decode(
-        self,
-        data: bytes,
-        padded_size: tuple[int, int],
-        scales: np.ndarray | None,
-        means: np.ndarray | None,
-        coding: Coding,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, data: bytes, padded_size: tuple[int, int], scales: Any, means: Any, coding: Coding
+    ) -> tuple[Any, Any]:
         """Decode one chunk to the float32 latent (1, C, h, w) and its int32 symbols.
 
-        Raises CorruptStream, or DesyncError where the bytes may be whole but σ differs.
+        scales, means: on the host or on a device. What is decoded on a GPU stays there. Raises
+        CorruptStream, or DesyncError where the bytes may be whole but σ differs.
         """
         shape = latent_shape(self.chunk, padded_size)
         check_plausible(self.chunk, len(data), shape, self._least_bits)
+        if self.on_gpu is not None and self.on_gpu.takes(shape, scales, means, coding):
+            return self.on_gpu.decode(data, shape, scales, means, coding)
+        scales, means = on_host(scales), on_host(means)
         indexes = self.indexes(scales, shape, coding.exact)
         if self.chunk.model == "gaussian" and coding.form == "compressai" and not coding.exact:
             symbols = self._decode_float(data, scales, indexes, coding)
@@ -121,13 +123,17 @@ class EntropyModel:
         try:
             return self.coder.decode(data, indexes, form=form, threads=self.threads)
         except CorruptStream as error:
-            if self.chunk.model == "factorized":
-                raise
-            raise DesyncError(
-                f"chunk {self.chunk.name} ran out of step: {error}. Where the stream itself is "
-                "whole, its writer computed another scale index (another device or library)"
-                f"{tried}; decode where it was written, or write it again with this runtime"
-            ) from None
+            raise self.out_of_step(error, tried) from None
+
+    def out_of_step(self, error: CorruptStream, tried: str = "") -> CorruptStream:
+        """The error that a coder's finding is for this chunk, whose σ may differ."""
+        if self.chunk.model == "factorized":
+            return error
+        return DesyncError(
+            f"chunk {self.chunk.name} ran out of step: {error}. Where the stream itself is "
+            "whole, its writer computed another scale index (another device or library)"
+            f"{tried}; decode where it was written, or write it again with this runtime"
+        )
 
     def _decode_float(
         self, data: bytes, scales: np.ndarray | None, indexes: np.ndarray, coding: Coding
@@ -152,8 +158,10 @@ class EntropyModel:
         coding.repairs.append(repair)
         return symbols
 
-    def crc(self, symbols: np.ndarray, start: int) -> int:
+    def crc(self, symbols: Any, start: int) -> int:
         """Go on with the CRC-32 over symbols as little-endian int32."""
+        if self.on_gpu is not None and isinstance(symbols, DeviceArray):
+            return self.on_gpu.crc(symbols, start)
         return self._steps.crc(symbols, start)
 
     def indexes(self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool) -> np.ndarray:
@@ -166,8 +174,11 @@ class EntropyModel:
                 f"scales of chunk {self.chunk.name} have the wrong shape: found {found}, "
                 f"expected {tuple(shape)}; export the bundle again"
             )
-        table = self._thresholds if exact else self._scale_table
-        return self._steps.indexes(scales, table)
+        return self._steps.indexes(scales, self.scale_table(exact))
+
+    def scale_table(self, exact: bool) -> ScaleTable:
+        """What scales are compared with in a gaussian chunk: integers where they are exact."""
+        return self._thresholds if exact else self._scale_table
 
     def _rows_of_channels(self, shape: tuple[int, ...]) -> np.ndarray:
         """Each symbol's channel. The last shape's is kept: pictures come in one size mostly."""
@@ -184,7 +195,7 @@ class EntropyModel:
     def _mean(self, means: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
         """What lies between latent and symbols: the medians, or the network's means."""
         if self.chunk.model == "factorized":
-            return self._medians
+            return self.medians
         if means is None or (means.shape == tuple(shape) and means.dtype == np.float32):
             return means
         try:

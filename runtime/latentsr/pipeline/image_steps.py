@@ -78,9 +78,17 @@ def crop(x: Any, run: Geometry, step: Mapping[str, Any]) -> Any:
     return x[:, :, top : top + height, left : left + width]
 
 
-def clamp(x: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
-    """Limit samples to 0..1; of a crop, too, this makes an array of its own without gaps."""
+def clamp(x: Any, run: Geometry, step: Mapping[str, Any]) -> Any:
+    """Limit samples to 0..1; of a crop, too, this makes an array of its own without gaps.
+
+    What lies on a device is limited there, where the kernels for it are.
+    """
     del run, step
+    if isinstance(x, Resident):
+        made = x.limited()
+        if made is not None:
+            return made
+        x = x.to_host()
     return np.clip(x, 0.0, 1.0)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
 from latentsr.entropy.coder import Coder
@@ -24,7 +22,7 @@ class Run:
 
     threads: that may share an image step of a large picture. multiple, centred: how an encode
     route pads, see `image_steps.Geometry`. symbols: int32 (1, C, h, w) of each latent that was
-    decoded.
+    decoded, perhaps on a device.
     """
 
     width: int
@@ -37,7 +35,7 @@ class Run:
     centred: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     chunks: dict[str, bytes] = field(default_factory=dict)
-    symbols: dict[str, np.ndarray] = field(default_factory=dict)
+    symbols: dict[str, Any] = field(default_factory=dict)
     symbol_crc: int = 0
     repairs: list[Repair] = field(default_factory=list)
     timeline: Timeline = field(default_factory=Timeline)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
-from latentsr.backends.values import as_it_is, for_engine, on_host
+from latentsr.backends.values import Resident, as_it_is, for_engine, on_host
 from latentsr.decode_checks import check_planes
 from latentsr.errors import BundleError, StreamError
 from latentsr.pipeline import image_steps, jpeg_step
@@ -15,6 +13,7 @@ from latentsr.pipeline.run import Machine, Run
 from latentsr.timing import Stage
 
 Step = Mapping[str, Any]
+ON_GPU = " on cuda"  # what follows the stage name of a step that was decoded there
 PARAMETERS = ("scales", "means", "features")  # what an entropy step may take besides
 
 
@@ -59,8 +58,8 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
         run.values[value] = outputs[port]
 
 
-def _given(step: Step, key: str, run: Run) -> np.ndarray | None:
-    return on_host(run.values[step[key]]) if step.get(key) is not None else None
+def _given(step: Step, key: str, run: Run) -> Any:
+    return run.values[step[key]] if step.get(key) is not None else None
 
 
 def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
@@ -74,10 +73,10 @@ def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> Non
 
 
 def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
-    del stage
     model: Any = machine.entropy[step["chunk"]]
     given = [_given(step, key, run) for key in model.INPUTS]
     latent, symbols = model.decode(_chunk(step, run), run.padded_size, *given, run)
+    stage.name += ON_GPU if isinstance(symbols, Resident) else ""
     run.values[step["out"]] = latent
     run.symbols[step["chunk"]] = symbols
     run.symbol_crc = model.crc(symbols, run.symbol_crc)
@@ -117,7 +116,7 @@ STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
     "jpeg_decode": ("image", _jpeg_decode),
     "pad": ("image", _image(image_steps.pad)),
     "crop": ("image", _image(image_steps.crop, as_it_is)),
-    "clamp": ("image", _image(image_steps.clamp)),
+    "clamp": ("image", _image(image_steps.clamp, as_it_is)),
     "picture": ("image", _image(image_steps.picture, as_it_is)),
     "resize": ("image", _image(image_steps.resize)),
     "reduce": ("image", _image(image_steps.reduce)),

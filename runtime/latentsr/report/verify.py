@@ -147,7 +147,7 @@ def _steps(codec: Codec, route: str) -> list[routes.Step]:
 
 
 def _latents(codec: Codec, route: str, run: Run) -> list[np.ndarray]:
-    return [run.values[step["out"]] for step in _steps(codec, route)]
+    return [on_host(run.values[step["out"]]) for step in _steps(codec, route)]
 
 
 def _indexes(codec: Codec, run: Run) -> list[np.ndarray]:

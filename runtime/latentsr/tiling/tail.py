@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from latentsr.backends.values import on_host
 from latentsr.manifest import Manifest, Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
@@ -100,7 +101,9 @@ def start(route: Route, run: Run, machine: Machine, engines: Engines) -> Tail:
     taken = {name for step in steps for name in step.inputs} | {target}
     run.values.clear()  # of the latents, only what the tail takes is kept
     run.symbols.clear()
-    return Tail(steps, {name: value for name, value in values.items() if name in taken}, target)
+    # Tiles are cut on the host.
+    kept = {name: on_host(value) for name, value in values.items() if name in taken}
+    return Tail(steps, kept, target)
 
 
 def _head(listed: list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]) -> set[int]:

@@ -103,6 +103,14 @@ struct IndexCall {
   std::uint64_t* fault;         // out
 };
 
+// Samples limited to 0..1; NaN stays.
+struct LimitCall {
+  const void* samples;          // count, of `kind`
+  SampleKind kind;
+  std::uint64_t count;
+  void* out;                    // out: count, of `kind`; may be `samples`
+};
+
 // picture_from_planes() for a batch: fault = the first pixel, over all pictures, with a sample
 // that is NaN or infinite.
 struct PictureCall {

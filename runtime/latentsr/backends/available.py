@@ -1,0 +1,69 @@
+"""What of a machine's GPU can be used: the device, engine libraries, and the CUDA kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from latentsr.errors import BackendError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part: whether it can be used, and as what, or what keeps it from that."""
+
+    part: str
+    usable: bool
+    said: str
+
+
+def gpu_findings(index: int = 0) -> list[Finding]:
+    """The GPU of that number with its driver, the engines for it, and the kernels; loads them."""
+    return [
+        _found("gpu", lambda: _gpu(index)),
+        _found("tensorrt", _tensorrt),
+        _found("ort:cuda", _onnxruntime),
+        _found("cuda kernels", _kernels),
+    ]
+
+
+def _found(part: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, True, look())
+    except BackendError as error:
+        return Finding(part, False, str(error))
+
+
+def _gpu(index: int) -> str:
+    from latentsr.backends.device import open_device
+
+    device = open_device(index)
+    sm, driver = "".join(map(str, device.capability)), device.driver
+    return (
+        f"{device.name}, sm_{sm}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}, by "
+        f"{device.library}"
+    )
+
+
+def _tensorrt() -> str:
+    from latentsr.backends.tensorrt_api import library
+
+    return f"TensorRT {library().version}"
+
+
+def _onnxruntime() -> str:
+    from latentsr.backends.ort import library
+    from latentsr.backends.ort_gpu import CUDA, check_provider
+
+    ort = library("cuda")
+    check_provider(ort, CUDA)
+    return f"ONNX Runtime {ort.__version__}, built with CUDA"
+
+
+def _kernels() -> str:
+    from latentsr import cuda
+
+    reason = cuda.why_not()
+    if reason is not None:
+        raise BackendError(reason)
+    return "built, and they can run"
