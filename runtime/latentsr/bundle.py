@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from latentsr.chunks import Chunk
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, UsageError
+from latentsr.files import is_folder
 from latentsr.manifest import File, Manifest, Route, parse
 from latentsr.onnx_part import part_between
 from latentsr.windows import Window
@@ -145,8 +147,8 @@ def locate(path: str | Path) -> Path:
     folder = Path(path)
     if str(path) == "demo" and not folder.exists():
         folder = DEMO
-    if not folder.is_dir():
-        kind = "a file" if folder.exists() else "nothing"
+    if not is_folder(folder):
+        kind = "a file" if os.path.lexists(folder) else "nothing"
         raise BundleError(
             f"no bundle there: found {kind} at {folder}, expected a folder NAME.lsr; "
             "pass a folder that `latentsr export` wrote, or the word demo"

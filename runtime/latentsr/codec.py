@@ -23,6 +23,7 @@ from latentsr.loaded import LoadedBundle
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.many import ManyPictures
+from latentsr.pipeline.schedule import check_count
 from latentsr.stream import Padding, Stream
 from latentsr.tiling import calls
 from latentsr.timing import Timeline
@@ -225,14 +226,14 @@ def load(
     bundle: folder NAME.lsr, or the word ``demo`` for the shipped one. backend: a name in
     `latentsr.backends.BACKENDS`, perhaps with a device: ``ort:cuda``. device: ``cpu``, ``cuda`` or
     ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
-    None leaves it to the library. profile: let the engines measure their nodes, for
+    1..1024, None leaves it to the library. profile: let the engines measure their nodes, for
     `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
     where `latentsr build` made it. coder: what decodes our streams where engines run on a GPU,
     ``cpu``, ``cuda``, or ``auto``, which is ``cuda`` for large pictures.
     Raises BundleError, BackendError, UsageError.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f"thread count is out of range: found {threads}, expected >= 1")
+    if threads is not None:
+        check_count("threads", threads)
     opened = Bundle(bundle)
     backend, device = split_device(backend, device)
     check_precision(opened, precision, backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import secrets
@@ -17,6 +18,7 @@ COMPRESSAI_FILES = (".bin",)
 # Suffixes of streams that are files of a known format, the first for writing.
 FILE_STREAMS = {"jpeg": (".jpg", ".jpeg")}
 _MAX_STREAM = 1 << 30
+_LONG_NAME = 200
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 
@@ -27,7 +29,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     # Not tempfile: its files are private, and finding out what other files here would be allowed
     # means to change the process's mask for a moment, which other threads' files would see.
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    # The longest names that a folder may hold have no room for more.
+    own = path.name if len(os.fsencode(path.name)) <= _LONG_NAME else ""
+    hidden = path.with_name(f".{own}.{secrets.token_hex(6)}")
     try:
         file = os.fdopen(os.open(hidden, _CREATE, 0o666), "wb")
     except OSError as error:
@@ -76,19 +80,37 @@ def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for name in map(str, inputs):
         path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+        if is_folder(path):
+            inside = sorted(p for p in _listed(path) if p.suffix.lower() in suffixes)
             if not inside:
                 raise UsageError(
                     f"folder has no input: found no file in {path} that ends in "
                     f"{', '.join(suffixes)}, expected at least one; name the files"
                 )
             found += inside
-        elif not path.exists() and glob.has_magic(name):
+        elif glob.has_magic(name) and not os.path.lexists(path):
             found += sorted(map(Path, glob.glob(name, recursive=True))) or [path]  # noqa: PTH207 - whole pattern
         else:
             found.append(path)
     return found
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; not where the name is no possible one."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UsageError(
+            f"folder cannot be read: found {error.strerror} for {folder}, expected one that can be "
+            "listed; choose another"
+        ) from None
 
 
 def pair_up(
@@ -99,7 +121,7 @@ def pair_up(
     As `name_outputs`; where an input is a folder, the output is one, however many files are in it.
     """
     files = expand(inputs, suffixes)
-    from_folder = any(Path(name).is_dir() for name in inputs)
+    from_folder = any(is_folder(Path(name)) for name in inputs)
     return list(zip(files, name_outputs(files, output, ending, from_folder), strict=True))
 
 
@@ -112,7 +134,7 @@ def name_outputs(
     input): inside it, made if missing. Otherwise: the one file. Raises UsageError where two would
     collide.
     """
-    if output is not None and len(inputs) == 1 and not folder and not output.is_dir():
+    if output is not None and len(inputs) == 1 and not folder and not is_folder(output):
         return [output]
     if output is not None:
         try:
@@ -132,7 +154,9 @@ def name_outputs(
 
 def check_apart(source: Path, target: Path) -> None:
     """Refuse to write over what is read: a photograph must survive `encode photo.jpg`."""
-    if target.exists() and source.exists() and target.samefile(source):
+    with contextlib.suppress(OSError):  # what cannot be looked at is reported where it is opened
+        if not target.samefile(source):
+            return
         raise UsageError(
             f"output would replace its input: found {target} for both, expected different names; "
             "choose another output folder or file"

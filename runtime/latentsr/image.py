@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentsr.errors import ImageError, UsageError
-from latentsr.files import write_bytes
+from latentsr.files import is_folder, write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,7 +107,7 @@ def file_of_rgb8(array: np.ndarray, suffix: str) -> bytes:
 def _from_file(path: Path) -> Picture:
     from PIL import Image as Pillow
 
-    if path.is_dir():
+    if is_folder(path):
         raise ImageError(f"not a picture: found the folder {path}, expected a file")
     try:
         with Pillow.open(path) as image:

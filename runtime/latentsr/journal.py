@@ -14,6 +14,7 @@ says; lines that are cut off or no such object are passed over.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -26,6 +27,7 @@ from latentsr.errors import UsageError
 
 _MAX_LINE = 1 << 16
 _MAX_LINES = 10_000_000
+_OWN = ("input", "output", "error")
 _DIGESTS = ("output_sha256", "input_sha256")
 
 
@@ -61,8 +63,8 @@ class Journal:
         for side, identity in found.items():
             if identity != (entry[f"{side}_bytes"], entry[f"{side}_sha256"]):
                 return None
-        facts: dict[str, Any] = entry["facts"]
-        return facts
+        # What a run itself says of a file is never a fact of an earlier one.
+        return {key: fact for key, fact in entry["facts"].items() if key not in _OWN}
 
     def begin(self, source: Path) -> tuple[int, str] | None:
         """Identity of an input, to be taken before it is read: what changes later is made again."""
@@ -92,18 +94,26 @@ class Journal:
         """End a run that came to its end: without `resume` nothing is left behind."""
         if not self._resume:
             for folder in self._known:
-                (folder / self._name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the outputs are there all the same
+                    (folder / self._name).unlink(missing_ok=True)
 
     def _entries(self, folder: Path) -> dict[str, dict[str, Any]]:
         """What earlier runs noted in a folder; without `resume` their journal is removed."""
         with self._lock:
             if folder not in self._known:
                 path = folder / self._name
-                self._known[folder] = _read(path) if self._resume else {}
-                if not self._resume:
-                    path.unlink(missing_ok=True)
-                elif path.exists():
-                    _end_last_line(path)
+                try:
+                    found = _read(path) if self._resume else {}
+                    if not self._resume:
+                        path.unlink(missing_ok=True)
+                    elif path.exists():
+                        _end_last_line(path)
+                except OSError as error:
+                    raise UsageError(
+                        f"journal cannot be used: found {error.strerror} at {path}, expected the "
+                        "file of an earlier run, or none; remove it"
+                    ) from None
+                self._known[folder] = found
             return self._known[folder]
 
 
@@ -121,11 +131,6 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
                     found[entry["output"]] = entry
     except FileNotFoundError:
         pass
-    except OSError as error:
-        raise UsageError(
-            f"journal cannot be read: found {error.strerror} at {path}, expected the file of an "
-            "earlier run; remove it"
-        ) from None
     return found
 
 

@@ -211,6 +211,9 @@ def _graph(item: Reader, files: Mapping[str, File]) -> Graph:
         raise item.fault("macs_per_position", "a number >= 0")
     precision = item.get("precision", str)
     inputs, outputs = item.names("inputs"), item.names("outputs")
+    for key, names in (("inputs", inputs), ("outputs", outputs)):
+        if not names:
+            raise item.fault(key, "at least one name")
     parity, variants = item.get("parity", dict, {}), _variants(item, files)
     window = read_window(item, len(inputs), len(outputs))
     return Graph(file, inputs, outputs, float(macs), precision, parity, variants, window)

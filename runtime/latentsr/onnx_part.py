@@ -42,7 +42,7 @@ def _cut(graph: bytes, inputs: Sequence[Port], outputs: Sequence[Port]) -> bytes
     needed, given = {name for name, _ in outputs}, {name for name, _ in inputs}
     kept = []
     for raw, takes, makes in reversed(nodes):
-        if (needed - given) & set(makes):
+        if any(name in needed and name not in given for name in makes):
             kept.append(raw)
             needed |= set(takes)
     constants = [(raw, _name(value, _TENSOR_NAME)) for number, raw, value in fields

@@ -15,6 +15,7 @@ import latentsr
 from latentsr.backends.base import EngineOptions
 from latentsr.backends.profiles import Profile, bucket, exact, parse_sizes
 from latentsr.bundle import DEMO, Bundle
+from latentsr.cli.engine_table import print_plans
 from latentsr.errors import UsageError
 from latentsr.plans import tensorrt as plans
 from latentsr.plans.listing import list_plans
@@ -131,6 +132,11 @@ def test_inspect_shows_plans(trt: Any, device: Any, monkeypatch: pytest.MonkeyPa
         ("Host GPU", "9.0", 13000, "fp32")
     }
     place = Path(os.environ["LATENTSR_CACHE"])
+    for path in place.glob("tensorrt-*.json"):
+        whole = json.loads(path.read_text())
+        path.write_text(json.dumps({**whole, "bytes": 10**400}))  # no float holds it
+    assert {plan["bytes"] for plan in list_plans(Bundle(DEMO))} == {None}
+    print_plans(Bundle(DEMO), False)
     for path in place.glob("tensorrt-*.json"):
         path.write_text("[" * 100000)
     assert list_plans(Bundle(DEMO)) == []

@@ -209,7 +209,9 @@ def latentsr(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["demo", "--sizes", "12"], "not a size"),
         (["demo", "nothing.png"], "nothing.png"),
         (["demo", "--threads", "0"], "thread"),
+        (["demo", "--threads", "100000"], "threads: found 100000"),
         (["demo", "--precision", "fp16"], "no graphs in fp16"),
+        (["demo", "--duration", "nan"], "duration is out of range"),
     ],
 )
 def test_bad_arguments(arguments: list[str], words: str) -> None:

@@ -153,7 +153,7 @@ def test_wrong_arguments(codec: Codec) -> None:
         codec.upscale(stream, "lr")
     with pytest.raises(UsageError, match="no such decode route"):
         codec.upscale(stream, "encode")
-    with pytest.raises(UsageError, match="thread count"):
+    with pytest.raises(UsageError, match="threads: found"):
         latentsr.load("demo", threads=0)
     with latentsr.load("demo", device="tpu") as elsewhere, pytest.raises(BackendError):
         elsewhere.encode(photo(16, 16))

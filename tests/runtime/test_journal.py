@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from latentsr.errors import UsageError
 from latentsr.journal import Journal
 
 WHAT = {"decode": "lr", "bundle": "0" * 64}
@@ -51,6 +52,27 @@ def test_another_command_bundle_or_name_is_not(files: tuple[Path, Path]) -> None
     copy = target.with_name("b.png")
     copy.write_bytes(target.read_bytes())
     assert finished(source, copy) is None
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_in_the_journal_s_place_is_an_error(tmp_path: Path, resume: bool) -> None:
+    """One that a user can read, for each file that would go there."""
+    journal = Journal(WHAT, resume)
+    journal.path(tmp_path / "a.png").mkdir()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="journal cannot be used"):
+            journal.finished(tmp_path / "a.lss", tmp_path / "a.png")
+    journal.close()
+
+
+def test_facts_say_nothing_but_facts(tmp_path: Path) -> None:
+    """The journal lies where anybody may write: its line is no word on which file is which."""
+    source, target = tmp_path / "a.lss", tmp_path / "a.png"
+    source.write_bytes(b"stream")
+    target.write_bytes(b"picture")
+    journal = Journal(WHAT, resume=True)
+    journal.note(journal.begin(source), target, {**FACTS, "output": 5, "input": [], "error": ""})
+    assert finished(source, target) == FACTS
 
 
 def test_an_input_that_changes_while_it_is_worked_on_is_made_again(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_wrong_arguments_are_refused_by_the_call(codec: Codec) -> None:
         lambda: codec.decode_many([], "x9"),
         lambda: codec.encode_many([], "lr"),
         lambda: codec.upscale_many([], jobs=0),
+        lambda: codec.with_options(profile=True).upscale_many([], jobs=0),
         lambda: codec.upscale_many([], ahead=-1),
         lambda: codec.upscale_many([], on_error="ignore"),
     ):

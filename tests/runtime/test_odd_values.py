@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ pytest.importorskip("onnxruntime", reason="engines run there")
 
 import latentsr
 from latentsr.backends.base import Engine
-from latentsr.bundle import DEMO
-from latentsr.errors import BundleError, LatentSRError
+from latentsr.bundle import DEMO, Bundle
+from latentsr.errors import BundleError, LatentSRError, UsageError
+from latentsr.manifest import parse
 
 WAYS: dict[str, Callable[[np.ndarray], Any]] = {
     "flat": lambda v: v.reshape(-1),
@@ -110,3 +112,50 @@ def test_routes_that_do_not_make_their_picture_are_refused(
         pytest.raises(BundleError, match=r"wants a picture|makes no such picture"),
     ):
         codec.decode(stream, "lr", **CALLS[call])
+
+
+def test_graphs_without_inputs_or_outputs_are_refused(tmp_path: Path) -> None:
+    raw = json.loads((DEMO / "manifest.json").read_text())
+    for key in ("inputs", "outputs"):
+        graph = {**raw["graphs"]["synthesis"], key: []}
+        changed = {**raw, "graphs": {**raw["graphs"], "synthesis": graph}}
+        with pytest.raises(BundleError, match=f"synthesis.{key}.*at least one name"):
+            parse(json.dumps(changed))
+
+
+def test_a_bundle_that_cannot_encode_cannot_be_tuned(tmp_path: Path) -> None:
+    from latentsr.plans.builders import Wanted, get_builder
+
+    path = Path(shutil.copytree(DEMO, tmp_path / "decoder.lsr"))
+    raw = json.loads((path / "manifest.json").read_text())
+    del raw["routes"]["encode"]
+    (path / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(UsageError, match="cannot encode"):
+        get_builder("cpu").build(Bundle(path), Wanted(routes=["lr"]), lambda line: None)
+
+
+def test_a_table_of_no_plans() -> None:
+    from latentsr.cli.engine_table import built_table
+
+    assert built_table([]).row_count == 0
+
+
+def test_memory_that_ran_out_is_one_request_s_error() -> None:
+    """Of a server: the others of the batch are answered."""
+    from latentsr.deploy.triton_model import TritonPythonModel
+
+    def decode(stream: bytes, route: str) -> np.ndarray:
+        if stream == b"huge":
+            raise MemoryError
+        return np.zeros((2, 2, 3), np.uint8)
+
+    model: Any = TritonPythonModel()
+    model._route, model._codec = "lr", SimpleNamespace(decode=decode)
+    model._triton = SimpleNamespace(
+        get_input_tensor_by_name=lambda request, name: SimpleNamespace(
+            as_numpy=lambda: np.frombuffer(request, np.uint8)
+        ),
+        Tensor=lambda name, value: value, TritonError=str, InferenceResponse=SimpleNamespace,
+    )  # fmt: skip
+    first, second = model.execute([b"huge", b"small"])
+    assert "memory ran out" in first.error and second.output_tensors[0].shape == (2, 2, 3)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -183,6 +185,46 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert default_folder() == tmp_path / "latentsr"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert default_folder() == Path.home() / ".cache" / "latentsr"
+
+
+def test_without_a_home_one_line_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LATENTSR_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # a user that nobody entered
+    with pytest.raises(UsageError, match=r"cache has no place.*LATENTSR_CACHE"):
+        Cache()
+
+
+def test_a_folder_that_cannot_be_looked_into_holds_nothing(tmp_path: Path) -> None:
+    found, reason = Cache(tmp_path / ("x" * 300)).find("net", FACTS)
+    assert found is None and reason is not None and "File name too long" in reason
+
+
+def test_a_folder_without_locks_can_be_used(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="locks are POSIX's")
+
+    def refuse(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert Builder().fetch(cache) == b"engine 1"
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [{"shapes": [1]}, {"shapes": {"x": [1, 2, 3, 4]}, "ratio": "2"}, {"before_ms": 10**400},
+     {"kept_fp32": [{}]}, {"sgemm_after": [1]}, [], None, "x"],
+)  # fmt: skip
+def test_figures_of_a_plan_are_shown_whatever_they_are(cache: Cache, figures: object) -> None:
+    """The cache is untrusted: what is no figure is left out of tables."""
+    from latentsr.cli.plan_table import engines_table
+    from latentsr.plans.plan import Plan, read_plan, row
+
+    choice = {"shapes": None, "library": "ort", "form": "as shipped", "graph": None,
+              "threads": None, "fixed": False, "figures": figures}  # fmt: skip
+    raw = json.dumps({"choices": [choice], "sizes": []}).encode()
+    plan: Plan = read_plan(cache.store("plan", {}, raw, {}))
+    assert engines_table([row("g", choice) for choice in plan.choices]).row_count == 1
 
 
 def test_sidecar_is_plain_json(cache: Cache) -> None:

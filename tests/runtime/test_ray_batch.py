@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from command_line import latentsr, started
 from latentsr.bundle import Bundle
 from latentsr.deploy.bundle_copy import bundle_files
 from latentsr.deploy.ray_batch import RayWorkers, StreamWorker, Task
-from latentsr.errors import BackendError
+from latentsr.errors import BackendError, UsageError
 
 COUNT = 12
 
@@ -67,3 +70,74 @@ def test_without_ray_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(BackendError, match=r"pip install 'latentsr\[ray\]'"):
         RayWorkers(Bundle("demo"), Task("lr"), "local", 1)
+
+
+class Cluster(ModuleType):
+    """Ray's module as far as workers are made: what is there, and what they were asked to have."""
+
+    def __init__(self, **resources: float) -> None:
+        super().__init__("ray")
+        self.resources, self.asked = resources, list[dict[str, Any]]()
+        self.exceptions = ModuleType("ray.exceptions")
+        self.remote = lambda **options: (
+            lambda kind: SimpleNamespace(
+                remote=lambda *given: self.asked.append({**options, "task": given[1]})
+            )
+        )
+        for name in ("init", "put", "kill", "shutdown"):
+            setattr(self, name, lambda *given, **options: None)
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.resources
+
+
+@pytest.fixture()
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluster]:
+    def put_in(**resources: float) -> Cluster:
+        found = Cluster(**resources)
+        monkeypatch.setitem(sys.modules, "ray", found)
+        monkeypatch.setitem(sys.modules, "ray.exceptions", found.exceptions)
+        return found
+
+    return put_in
+
+
+def test_workers_on_gpus_have_one_each(cluster: Callable[..., Cluster]) -> None:
+    """They never run on the CPU in silence, and never wait for a GPU that is not there."""
+    bundle, task = Bundle("demo"), Task("lr", device="cuda")
+    there = cluster(CPU=8.0, GPU=2.0)
+    assert RayWorkers(bundle, task, "local", None).count == 2
+    assert [(one["num_gpus"], one["task"].device) for one in there.asked] == [(1, "cuda")] * 2
+    with pytest.raises(UsageError, match="room for 2 workers of 1 threads and a GPU"):
+        RayWorkers(bundle, task, "local", 3)
+    there = cluster(CPU=8.0)
+    with pytest.raises(UsageError, match="room for 0 workers"):
+        RayWorkers(bundle, task, "local", None)
+    assert RayWorkers(bundle, Task("lr", threads=4), "local", None).count == 2
+    assert {one["num_gpus"] for one in there.asked} == {0}
+    with pytest.raises(UsageError, match="Ray hands GPUs out"):
+        RayWorkers(bundle, Task("lr", device="cuda:1"), "local", None)
+
+
+def test_a_worker_loads_for_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*given: Any, **options: Any) -> None:
+        raise UsageError(f"asked for {given[1:]} {options}")
+
+    monkeypatch.setattr(package, "load", load, raising=False)
+    worker = StreamWorker({}, Task("lr", threads=3, device="cuda"), package.__version__)
+    assert "('ort', 'cuda', 3) {'precision': 'fp32'}" in worker.run(b"")[1]["message"]
+
+
+def test_the_command_tells_workers_the_device(
+    monkeypatch: pytest.MonkeyPatch, streams: Path, tmp_path: Path
+) -> None:
+    from latentsr.cli.cluster import batch
+    from latentsr.deploy import ray_batch
+
+    def seen(bundle: Bundle, task: Task, *given: object) -> None:
+        raise UsageError(f"{task.backend} on {task.device}")
+
+    monkeypatch.setattr(ray_batch, "RayWorkers", seen)
+    for backend, words in (("ort", "ort on cpu"), ("ort:cuda", "ort on cuda")):
+        with pytest.raises(UsageError, match=words):
+            batch([str(streams)], output=tmp_path / "out", backend=backend)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -35,6 +38,32 @@ class Gauge:
         with self._lock:
             self.now -= 1
         return item * item
+
+
+@pytest.mark.parametrize("fails", ["nothing", "work", "source"])
+def test_nothing_is_held_after_the_end(fails: str) -> None:
+    """What `work` holds, a codec with its engines, goes when its last user goes."""
+
+    class Work:
+        def __call__(self, item: int) -> int:
+            return 1 // (item - 2) if fails == "work" else item
+
+    def items() -> Iterator[int]:
+        yield from range(4)
+        if fails == "source":
+            raise ValueError("no more")
+
+    work = Work()
+    held = weakref.ref(work)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(ZeroDivisionError, ValueError):
+            list(ordered(work, items(), 2))
+        del work
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def counted(count: int, pulled: list[int]) -> Iterator[int]:

@@ -26,7 +26,23 @@ def test_sizes(text: str | int, size: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "GiB", "-1GiB", "1 GiB x", "1e9", "0.5MiB", "0", 1000, True, None, 1.5, "1PiB", "9" * 40],
+    [
+        "",
+        "GiB",
+        "-1GiB",
+        "1 GiB x",
+        "1e9",
+        "0.5MiB",
+        "0",
+        1000,
+        True,
+        None,
+        1.5,
+        "1PiB",
+        "9" * 40,
+        "9" * 400,
+        f"{'9' * 400}GiB",
+    ],
 )
 def test_what_is_no_size(text: object) -> None:
     with pytest.raises(UsageError, match="memory budget is not known"):
@@ -41,7 +57,15 @@ def test_sizes_for_people() -> None:
 def test_regions_of_the_command_line() -> None:
     assert parse_region(None) is None
     assert parse_region("1, 2,30,40") == (1, 2, 30, 40)
-    for text in ("", "1,2,3", "1,2,3,4,5", "a,2,3,4", "-1,2,3,4", "1.5,2,3,4"):
+    for text in (
+        "",
+        "1,2,3",
+        "1,2,3,4,5",
+        "a,2,3,4",
+        "-1,2,3,4",
+        "1.5,2,3,4",
+        f"{'1' * 5000},0,1,1",
+    ):
         with pytest.raises(UsageError, match="region is not known"):
             parse_region(text)
 

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentsr.errors import BundleError
 from latentsr.pipeline import image_steps
 from latentsr.pipeline.routes import Run
 from latentsr.stream import Padding
+from latentsr.tiling.graph_step import GraphStep, Unit
+from latentsr.tiling.plan import Chain, borders
 from latentsr.tiling.steps import Pad, Resize, Share, Span, TileStep
+from latentsr.windows import Input, Window
 
 
 def _part(step: TileStep, image: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
@@ -70,3 +74,28 @@ def test_pad(padding: tuple[int, int, int, int], size: tuple[int, int]) -> None:
     for rows, columns in zip(_spans(whole.shape[2]), _spans(whole.shape[3]), strict=True):
         found = _part(step, image, rows, columns)
         assert np.array_equal(found, whole[:, :, slice(*rows), slice(*columns)])
+
+
+def _graph(name: str, step: int, out: int, inputs: str, outputs: str) -> GraphStep:
+    """A graph whose blocks of so many positions give so many."""
+    window = Window((Input((step, step), (0, 0), (0, 0)),), ((out, out),), (3,), 1.0)
+    unit = Unit(name, ("x",), ("y",), window, 1.0)
+    return GraphStep(unit, [inputs], [outputs], None, False)  # type: ignore[arg-type] - not run
+
+
+def test_windows_that_make_huge_values_are_refused() -> None:
+    """Sides that multiply from step to step would take time and memory without end to plan."""
+    step = _graph("a", 1, 1 << 20, "x", "y")
+    assert step.sizes(((7, 8),)) == ((7 << 20, 8 << 20),)
+    with pytest.raises(BundleError, match="makes too large a value"):
+        step.sizes(((7, 9),))
+    with pytest.raises(BundleError, match="makes too large a value"):
+        _graph("b", 1, 1, "y", "z").sizes(((7 << 20, 9 << 20),))
+
+
+def test_borders_are_few_however_long_an_axis_is() -> None:
+    step = _graph("b", 1, 1, "y", "z")
+    size = (8 << 20, 65535)
+    chain = Chain((step,), "z", {"y": size, "z": step.sizes((size,))[0]})
+    assert len(borders(chain, 0, (0, size[0]))) <= 1 << 17
+    assert borders(chain, 1, (0, size[1])) == list(range(1, size[1]))  # as many as pictures have

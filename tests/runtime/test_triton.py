@@ -121,6 +121,10 @@ def test_command_line(tmp_path: Path) -> None:
         (Serving(route="encode"), "no such decode route"),
         (Serving(threads=0), "threads: found 0"),
         (Serving(instances=-1), "instances: found -1"),
+        (Serving(backend="abacus"), "no such backend: found 'abacus'"),
+        (Serving(backend="abacus:cuda"), "no such backend: found 'abacus'"),
+        (Serving(precision="fp16"), "no graphs in fp16"),
+        (Serving(precision="fp17"), "no such precision"),
     ],
 )
 def test_wrong_options_write_nothing(tmp_path: Path, serving: Serving, message: str) -> None:

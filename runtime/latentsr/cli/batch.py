@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from latentsr.cli import EXIT_BAD_INPUT
+from latentsr.cli import EXIT_BAD_INPUT, in_words
 from latentsr.cli.progress import tracked
 from latentsr.errors import LatentSRError, UsageError
 from latentsr.journal import Journal, bundle_identity
@@ -121,8 +121,9 @@ def _run_one(source: Path, target: Path, job: PlainJob, journal: Journal | None)
         if journal is not None:
             journal.note(begun, target, {k: v for k, v in facts.items() if k != "stages"})
         return {**named, **facts}
-    except LatentSRError as error:
-        return {"input": str(source), "error": str(error)}
+    except (LatentSRError, OSError, MemoryError) as error:
+        # One file does not stop the others: neither a disk that is full nor a picture too large.
+        return {"input": str(source), "error": in_words(error)}
 
 
 def engine_of(codec: Codec) -> dict[str, str]:
@@ -146,8 +147,11 @@ def _print(result: Result, manner: Manner) -> None:
 
 
 def _line(result: Result) -> str:
-    size = Path(result["output"]).stat().st_size
+    try:
+        size = f"{Path(result['output']).stat().st_size} bytes"
+    except OSError:  # whoever waits for the outputs may take them as they come
+        size = "taken away"
     shown = {k: v for k, v in result.items() if k not in ("input", "output", "stages", "resumed")}
     facts = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown.items()]
     done_before = ["done before"] if "resumed" in result else []
-    return f"{result['output']}: {size} bytes ({', '.join(done_before + facts)})"
+    return f"{result['output']}: {size} ({', '.join(done_before + facts)})"

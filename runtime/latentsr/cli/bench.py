@@ -15,6 +15,7 @@ from latentsr.errors import UsageError
 
 MANY = "several by commas"
 MOST_IN_FLIGHT = 1024
+MOST_SECONDS = 86400
 
 
 def bench(
@@ -51,6 +52,11 @@ def bench(
 
         typer.echo("\n".join(baseline_names()))
         return
+    if duration is not None and not 0 <= duration <= MOST_SECONDS:  # NaN is in no range
+        raise UsageError(
+            f"duration is out of range: found {duration}, expected seconds 0..{MOST_SECONDS}; pass "
+            "another, or --iterations"
+        )
     from latentsr.backends import split_device
     from latentsr.bench.rounds import Schedule
     from latentsr.bench.run import Settings

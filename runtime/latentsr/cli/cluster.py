@@ -53,7 +53,8 @@ def batch(
         codec.bundle.route(chosen, "decode")
         suffixes = stream_suffixes(codec.bundle.manifest.file_model)
         pairs = pair_up(inputs, suffixes, output, f"_{chosen}.png")
-        task = Task(chosen, ".png", codec.backend.name, precision, threads)
+        device = codec.options.device
+        task = Task(chosen, ".png", codec.backend.name, precision, threads, device)
         # As `upscale` names its runs: one may go on with what the other began.
         what = {"upscale": chosen, "format": "latentsr", **engine_of(codec)}
 

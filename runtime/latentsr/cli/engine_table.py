@@ -56,7 +56,9 @@ def built_table(rows: list[dict[str, Any]]) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(*(name.replace("_", " ") for name in rows[0]), box=box.SIMPLE)
+    # A bundle may have no graphs at all: a JPEG codec that is enlarged by a filter.
+    names = rows[0] if rows else ("no graphs to build",)
+    table = Table(*(name.replace("_", " ") for name in names), box=box.SIMPLE)
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     return table

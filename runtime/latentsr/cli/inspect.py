@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ def inspect(
     from latentsr.bundle import Bundle
     from latentsr.files import read_stream
 
-    if Path(path).is_file() and Path(path).name != "manifest.json":
+    if Path(path).name != "manifest.json" and os.path.isfile(path):  # noqa: PTH113 - of any name
         facts = _stream_facts(read_stream(Path(path)))
         typer.echo(json.dumps(facts, indent=1) if as_json else _lines(facts))
         return

@@ -36,13 +36,17 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """What workers do with each stream, and on which engines."""
+    """What workers do with each stream, and on which engines.
+
+    device: ``cpu``, or ``cuda`` for workers that each have a GPU, which Ray hands out.
+    """
 
     route: str
     suffix: str = ".png"
     backend: str = "ort"
     precision: str = "fp32"
     threads: int = 1
+    device: str = "cpu"
 
 
 class StreamWorker:
@@ -80,7 +84,7 @@ class StreamWorker:
         with tempfile.TemporaryDirectory(prefix="latentsr-") as folder:
             write_files(Path(folder), self._files)
             codec = latentsr.load(
-                folder, backend=task.backend, threads=task.threads, precision=task.precision
+                folder, task.backend, task.device, task.threads, precision=task.precision
             )
             codec.warmup(task.route)  # reads the graphs, the last files needed
             codec.bundle.fingerprint  # noqa: B018 - and the entropy tensors
@@ -97,13 +101,21 @@ class RayWorkers:
 
     def __init__(self, bundle: Bundle, task: Task, address: str, workers: int | None) -> None:
         check_count("threads", task.threads)
+        if workers is not None:
+            check_count("workers", workers)
+        if task.device not in ("cpu", "cuda"):
+            raise UsageError(
+                f"device of workers is not theirs to choose: found {task.device!r}, expected cpu "
+                "or cuda, as Ray hands GPUs out; leave the number out"
+            )
         self._ray = _import_ray()
         _connect(self._ray, address, task, workers)
         try:
-            self.count = self._count(workers, task.threads)
+            self.count = self._count(workers, task)
             remote = self._ray.remote(
-                num_cpus=task.threads, max_restarts=-1, max_task_retries=RETRIES
-            )(StreamWorker)
+                num_cpus=task.threads, num_gpus=int(task.device != "cpu"), max_restarts=-1,
+                max_task_retries=RETRIES,
+            )(StreamWorker)  # fmt: skip
             # Kept: a worker that is started again asks for the files again.
             self._files = self._ray.put(bundle_files(bundle))
             self._actors = [
@@ -139,15 +151,16 @@ class RayWorkers:
             self._ray.kill(actor)
         self._ray.shutdown()
 
-    def _count(self, workers: int | None, threads: int) -> int:
-        there = int(self._ray.cluster_resources().get("CPU", 0)) // threads
-        if workers is not None:
-            check_count("workers", workers)
+    def _count(self, workers: int | None, task: Task) -> int:
+        resources = self._ray.cluster_resources()
+        there, each = int(resources.get("CPU", 0)) // task.threads, f"{task.threads} threads"
+        if task.device != "cpu":
+            there, each = min(there, int(resources.get("GPU", 0))), f"{each} and a GPU"
         count = there if workers is None else workers
         if not 1 <= count <= there:
             raise UsageError(
-                f"cluster is too small: found processors for {there} workers of {threads} threads, "
-                f"expected at least {max(count, 1)}; ask for fewer"
+                f"cluster is too small: found room for {there} workers of {each}, expected at "
+                f"least {max(count, 1)}; ask for fewer"
             )
         return count
 

@@ -25,6 +25,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentsr.backends import get_backend, split_device
+from latentsr.backends.base import INT8
+from latentsr.backends.precision import check_precision
 from latentsr.bundle import Bundle
 from latentsr.deploy.bundle_copy import bundle_files, write_files
 from latentsr.errors import UsageError
@@ -80,6 +83,7 @@ def export_triton(
     serving, opened = serving or Serving(), Bundle(bundle)
     route = opened.manifest.upscale if serving.route is None else serving.route
     opened.route(route, "decode")
+    _check_engine(opened, serving)
     name = serving.name or re.sub(r"[^A-Za-z0-9_.-]", "_", f"{opened.manifest.name}_{route}")
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -106,6 +110,13 @@ def export_triton(
             "folder that can be written; choose another"
         ) from None
     return target
+
+
+def _check_engine(bundle: Bundle, serving: Serving) -> None:
+    """Raise UsageError for a backend or precision with which no server could load the model."""
+    backend = get_backend(split_device(serving.backend)[0])
+    if serving.precision != INT8:  # the server's machine has plans of its own
+        check_precision(bundle, serving.precision, backend.name)
 
 
 def config_text(name: str, route: str, serving: Serving) -> str:

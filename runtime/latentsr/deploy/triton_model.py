@@ -39,7 +39,11 @@ class TritonPythonModel:
         self._codec.warmup(self._route)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """A response for each request, in order; a bad stream is the error of its request only."""
+        """A response for each request, in order.
+
+        A bad stream, or one with too large a picture for this machine, is the error of its request
+        only.
+        """
         return [self._respond(request) for request in requests]
 
     def finalize(self) -> None:
@@ -50,9 +54,15 @@ class TritonPythonModel:
         stream = self._triton.get_input_tensor_by_name(request, INPUT)
         try:
             picture = self._codec.decode(stream.as_numpy().tobytes(), self._route)
-        except LatentSRError as error:
+        except (LatentSRError, MemoryError) as error:
             return self._triton.InferenceResponse(
-                output_tensors=[], error=self._triton.TritonError(str(error))
+                output_tensors=[], error=self._triton.TritonError(_in_words(error))
             )
         made = self._triton.Tensor(OUTPUT, picture)
         return self._triton.InferenceResponse(output_tensors=[made])
+
+
+def _in_words(error: LatentSRError | MemoryError) -> str:
+    if isinstance(error, LatentSRError):
+        return str(error)
+    return "memory ran out: found none for this picture, expected some; ask for smaller ones"

@@ -99,7 +99,7 @@ def crew_of(codec: Codec, jobs: int | None, items: int | None) -> tuple[Codec, C
     takes one picture after the other, and a second job prepares the next. Raises UsageError.
     """
     if codec.options.device != "cpu" or codec.options.profile:
-        return codec, share_cores(jobs or 2, codec.options.threads, items)
+        return codec, share_cores(2 if jobs is None else jobs, codec.options.threads, items)
     crew = share_cores(jobs, codec.options.threads, items)
     callers = crew.jobs if codec.backend.counts_callers else 1
     if (callers, crew.threads) == (1, codec.options.threads or usable_cores()):

@@ -88,21 +88,23 @@ def ordered(
     """
     limit = jobs + (AHEAD * jobs if ahead is None else ahead)
     source, pending = iter(items), deque[Future[Result]]()
-    ended: Exception | None = None
+    ended, failure = False, None
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="latentsr-picture")
     try:
         while True:
-            while ended is None and len(pending) < limit:
+            while not ended and len(pending) < limit:
                 try:
                     pending.append(pool.submit(work, next(source)))
-                except Exception as error:  # the iterable's own, or its end
-                    ended = error
+                except StopIteration:
+                    ended = True
+                except Exception as error:  # the iterable's own
+                    ended, failure = True, error
             if not pending:
                 break
             # Nothing here keeps a result that was handed out: it may be a large picture.
             yield pending.popleft().result()
-        if not isinstance(ended, StopIteration):
-            assert ended is not None
-            raise ended
+        if failure is not None:
+            raise failure
     finally:
+        failure = None  # it holds this frame, and with it all that `work` holds, engines as well
         pool.shutdown(wait=True, cancel_futures=True)

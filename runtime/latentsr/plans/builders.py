@@ -20,6 +20,8 @@ BUILDERS = {
     "tensorrt": "latentsr.plans.tensorrt:TensorRtBuilder",
 }
 
+_MOST = 86400
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -87,7 +89,10 @@ def get_builder(name: str) -> Builder:
 
 
 def check_wanted(builder: Builder, wanted: Wanted) -> None:
-    """Raise UsageError where a builder does not know the precision that is wanted."""
+    """Raise UsageError where a builder cannot do what is wanted, whatever the bundle."""
+    for name, given in (("seconds", wanted.seconds), ("gate", wanted.gate_db)):
+        if not 0 <= given <= _MOST:  # NaN is in no range
+            raise UsageError(f"{name}: found {given}, expected a number 0..{_MOST}; pass another")
     if wanted.precision not in builder.precisions:
         raise UsageError(
             f"precision cannot be built: found {wanted.precision!r}, expected one of "

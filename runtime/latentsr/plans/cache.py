@@ -45,14 +45,24 @@ class Entry:
 
 
 def default_folder() -> Path:
-    """`LATENTSR_CACHE`, else ``latentsr`` in the XDG cache folder, else ``~/.cache/latentsr``."""
+    """`LATENTSR_CACHE`, else ``latentsr`` in the XDG cache folder, else ``~/.cache/latentsr``.
+
+    Raises UsageError where none of them is known: in some containers users have no home.
+    """
     own = os.environ.get(FOLDER_VARIABLE)
     if own:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     # The specification: a path that is not absolute is to be ignored.
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "latentsr"
+    if base and Path(base).is_absolute():
+        return Path(base) / "latentsr"
+    try:
+        return Path.home() / ".cache" / "latentsr"
+    except RuntimeError:
+        raise UsageError(
+            "cache has no place: found a user without a home folder, expected one; set "
+            f"{FOLDER_VARIABLE} to a folder that can be written"
+        ) from None
 
 
 class Cache:
@@ -67,9 +77,9 @@ class Cache:
         The reason is None where there is no entry at all.
         """
         path, sidecar = self._paths(name)
-        if not sidecar.exists() and not path.exists():
-            return None, None
         try:
+            if not sidecar.exists() and not path.exists():
+                return None, None
             raw = _read(sidecar, _MAX_SIDECAR)
             entry = _object(json.loads(raw))
             built_for, notes = _object(entry["facts"]), _object(entry["notes"])
@@ -155,11 +165,12 @@ def _lock(file: IO[bytes], waiting: Callable[[], None]) -> None:
         import fcntl
     except ImportError:  # elsewhere two processes may build the same; writes stay atomic
         return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with contextlib.suppress(OSError):  # network folders without locks are as systems without
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _read(path: Path, limit: int) -> bytes:

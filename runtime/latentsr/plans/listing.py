@@ -12,6 +12,7 @@ from latentsr.bundle import Bundle
 from latentsr.plans.cache import Cache
 
 _MAX_SIDECAR = 4 << 20
+_MOST_BYTES = 1 << 60
 _SHOWN = ("tensorrt", "gpu", "sm", "cuda_driver", "precision")
 
 
@@ -39,11 +40,11 @@ def _plan(path: Path) -> dict[str, Any] | None:
         profile = read_profile(raw)
         if profile is None or not isinstance(facts, Mapping) or not isinstance(notes, Mapping):
             return None
-        layers = notes.get("inspector")
+        layers, size = notes.get("inspector"), whole.get("bytes")
         return {
             **{key: facts.get(key) for key in _SHOWN},
             "profile": str(profile),
-            "bytes": whole.get("bytes"),
+            "bytes": size if type(size) is int and 0 <= size < _MOST_BYTES else None,
             "seconds": notes.get("seconds"),
             "layers": layers if isinstance(layers, list) else [],
             "file": str(path.with_suffix(".bin")),

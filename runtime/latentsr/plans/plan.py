@@ -31,6 +31,7 @@ FORMAT = 1
 AS_SHIPPED = "as shipped"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_CHOICES = 64
+_MOST_FIGURE = 1e300
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,21 @@ def _choice(item: Mapping[str, Any]) -> Choice:
     shapes = item["shapes"]
     if shapes is not None:
         shapes = {str(name): _shape(shape) for name, shape in shapes.items()}
-    figures = item["figures"] if isinstance(item["figures"], dict) else {}
     fixed = item["fixed"] is True and shapes is not None
-    return Choice(library, form[:80], graph, threads, shapes, fixed, figures)
+    return Choice(library, form[:80], graph, threads, shapes, fixed, _figures(item["figures"]))
+
+
+def _figures(found: Any) -> dict[str, Any]:
+    """What was measured, as far as it is what `tune` writes: numbers, shapes, names of layers."""
+    good: dict[str, Any] = {}
+    for key, value in found.items() if isinstance(found, dict) else ():
+        if key == "shapes" and isinstance(value, dict):
+            good[key] = {str(name): list(_shape(shape)) for name, shape in value.items()}
+        elif key == "kept_fp32" and isinstance(value, list):
+            good[key] = [str(name) for name in value]
+        elif type(value) in (int, float) and abs(value) < _MOST_FIGURE:  # NaN is not, either
+            good[key] = value
+    return good
 
 
 def _shape(shape: Sequence[Any]) -> Shape:

@@ -11,6 +11,7 @@ import numpy as np
 from latentsr.backends.base import Engine
 from latentsr.bench.inputs import crop_to_scale, reduce, tiled_to
 from latentsr.codec import Codec
+from latentsr.errors import UsageError
 from latentsr.manifest import Manifest
 from latentsr.plans.forms import Sample
 from latentsr.report.metrics import psnr
@@ -52,10 +53,15 @@ class Recorder(Engine):
         return self._engine.runs_on
 
 
-def encode_route(manifest: Manifest) -> str | None:
-    """The route that makes streams: ``encode``, or the first of its kind."""
+def encode_route(manifest: Manifest) -> str:
+    """The route that makes streams: ``encode``, or the first of its kind; else UsageError."""
     names = [name for name, route in manifest.routes.items() if route.kind == "encode"]
-    return "encode" if "encode" in names else next(iter(names), None)
+    if not names:
+        raise UsageError(
+            f"bundle {manifest.name} cannot encode: found no such route, expected one for pictures "
+            "to measure on; export it with its analysis transform"
+        )
+    return "encode" if "encode" in names else names[0]
 
 
 def decode_routes(manifest: Manifest, wanted: Sequence[str] = ()) -> list[str]:
@@ -78,9 +84,8 @@ def make_case(
         picture = tiled_to(picture, size[0] * scale, size[1] * scale)
     original = crop_to_scale(picture, scale)
     given = reduce(original, scale)
-    encode = encode_route(codec.bundle.manifest)
-    assert encode is not None  # every bundle can encode
-    return Case(given, original, scale, codec.encode(given, encode))
+    stream = codec.encode(given, encode_route(codec.bundle.manifest))
+    return Case(given, original, scale, stream)
 
 
 def record(codec: Codec, case: Case, names: Sequence[str]) -> dict[str, Sample]:
@@ -91,9 +96,7 @@ def record(codec: Codec, case: Case, names: Sequence[str]) -> dict[str, Sample]:
         return Recorder(codec.engine(name), found.setdefault(name, []))
 
     with engines(codec, engine):
-        encode = encode_route(codec.bundle.manifest)
-        assert encode is not None
-        codec.encode(case.given, encode)
+        codec.encode(case.given, encode_route(codec.bundle.manifest))
         for name in names:
             codec.decode(case.stream, name)
     return {name: samples[0] for name, samples in found.items() if samples}

@@ -29,8 +29,9 @@ def parse_memory(given: str | int) -> int:
     if isinstance(given, int) and not isinstance(given, bool):
         size = given
     elif isinstance(given, str) and (match := _WORD.fullmatch(given)):
-        unit = UNITS.get(match[2].upper())
-        size = -1 if unit is None else int(float(match[1]) * unit)
+        unit, number = UNITS.get(match[2].upper()), float(match[1])
+        # Of hundreds of digits float makes infinity, which is no int.
+        size = -1 if unit is None or number > 1 << 60 else int(number * unit)
     if not LEAST <= size < 1 << 60:
         raise UsageError(
             f"memory budget is not known: found {given!r}, expected at least 1MiB, such as "

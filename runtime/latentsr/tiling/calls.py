@@ -45,6 +45,7 @@ STREAMED: dict[str, type[PngWriter] | type[TiffWriter]] = {
 }
 """Formats that are written strip by strip, by the ending of their names."""
 Box = Sequence[int]
+_DIGITS = 9  # of a number in a region: pictures are smaller, and int() refuses thousands
 
 
 def to_array(
@@ -160,8 +161,8 @@ def parse_region(text: str | None) -> tuple[int, ...] | None:
     """Four numbers ``x,y,width,height``, or None for None; UsageError for another text."""
     if text is None:
         return None
-    words = text.split(",")
-    if len(words) != 4 or not all(word.strip().isdecimal() for word in words):
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 4 or not all(w.isdecimal() and len(w) <= _DIGITS for w in words):
         raise UsageError(
             f"region is not known: found {text!r}, expected x,y,width,height in output pixels, "
             "such as 0,0,512,512; pass such numbers"

@@ -16,6 +16,7 @@ from latentsr.tiling.steps import Share, Size, Span, TileStep
 
 MOST_PARTS = 1024
 """Parts of an axis, at most."""
+_MOST_BORDERS = 1 << 17
 
 
 class HasEnds(Protocol):
@@ -128,7 +129,8 @@ def borders(chain: Chain, axis: int, region: Span) -> list[int]:
         places = found.get(step.inputs[0])
         if places is None and isinstance(step, GraphStep) and not found:
             wide = step.window.inputs[0].step[axis]
-            places = [block * wide for block in range(step.blocks(axis) + 1)]
+            every = -(-step.blocks(axis) // _MOST_BORDERS)  # 1 for all that any picture has
+            places = [block * wide for block in range(0, step.blocks(axis) + 1, every or 1)]
         if places is not None:
             made = [step.border(axis, place) for place in places]
             found |= dict.fromkeys(step.outputs[:1], made)

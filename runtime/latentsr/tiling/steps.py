@@ -24,6 +24,8 @@ from latentsr.timing import Timeline
 Span = tuple[int, int]
 """Positions from the first to before the second."""
 Size = tuple[int, int]
+MOST_SIDE = 1 << 23
+"""Of values on the way: a picture of the largest size with padding, enlarged the most, fits."""
 _SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
 _ROUNDING = 1  # Pillow rounds the ends of a filter to whole samples
 
@@ -47,9 +49,18 @@ class TileStep(ABC):
         self.given: tuple[Size, ...] = ()
 
     def sizes(self, given: tuple[Size, ...]) -> tuple[Size, ...]:
-        """Rows and columns of the outputs for those of the inputs."""
+        """Rows and columns of the outputs for those of the inputs.
+
+        Raises BundleError for sides that no route comes to: windows may say what they like.
+        """
         self.given = given
-        return self._sizes()
+        made = self._sizes()
+        if any(side > MOST_SIDE for size in made for side in size):
+            raise BundleError(
+                f"step {self.name} makes too large a value: found {made}, expected sides up to "
+                f"{MOST_SIDE}; export the bundle again"
+            )
+        return made
 
     @abstractmethod
     def _sizes(self) -> tuple[Size, ...]: ...
