@@ -26,6 +26,7 @@ from latentsr.pipeline.many import ManyPictures
 from latentsr.pipeline.schedule import check_count
 from latentsr.stream import Padding, Stream
 from latentsr.tiling import calls
+from latentsr.tiling.encode import encode_in_tiles
 from latentsr.timing import Timeline
 
 
@@ -66,7 +67,12 @@ class Codec(LoadedBundle, ManyPictures):
             self.decode(self.encode(np.full((size[1], size[0], 3), 128, np.uint8)), route)
 
     def encode(
-        self, image: Any, route: str = "encode", exact: bool = True, centred: bool = False
+        self,
+        image: Any,
+        route: str = "encode",
+        exact: bool = True,
+        centred: bool = False,
+        memory: str | int | None = None,
     ) -> bytes:
         """Compress one picture.
 
@@ -74,11 +80,13 @@ class Codec(LoadedBundle, ManyPictures):
         exact: take scales and means from the bundle's exact graphs, where it has them, so that
         the stream decodes on every device, and code in the `lanes` form; False for strings
         that CompressAI shall decode. centred: pad on all sides, as its example does, instead of
-        to the right and below.
+        to the right and below. memory: a budget such as ``"1GiB"`` for the picture and all that is
+        computed from it, but for the coder's own arrays; graphs then run in tiles, see
+        `latentsr.tiling`.
         Returns the stream's bytes; where the bundle's only chunk is a file of a known format, that
         file. Raises ImageError, UsageError, BackendError.
         """
-        run = self.run_encode(to_rgb8(image), route, exact, centred)
+        run = self.run_encode(to_rgb8(image), route, exact, centred, memory)
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         if self.bundle.manifest.file_model is not None:
             return run.chunks[names[0]]
@@ -90,9 +98,17 @@ class Codec(LoadedBundle, ManyPictures):
         )  # fmt: skip
 
     def run_encode(
-        self, picture: np.ndarray, route: str, exact: bool, centred: bool = False
+        self,
+        picture: np.ndarray,
+        route: str,
+        exact: bool,
+        centred: bool = False,
+        memory: str | int | None = None,
     ) -> routes.Run:
-        """Run an encode route on uint8 (H, W, 3) and keep every value on the way."""
+        """Run an encode route on uint8 (H, W, 3) and keep every value on the way.
+
+        Within a budget no values are kept, see `encode`.
+        """
         height, width = picture.shape[:2]
         container.check_size(width, height)
         run = routes.Run(width, height, Padding(), values={"picture": picture})
@@ -102,7 +118,10 @@ class Codec(LoadedBundle, ManyPictures):
         # Context models in floating point have one order of positions, CompressAI's.
         contexts = any(chunk.context for chunk in self.bundle.manifest.chunks)
         run.form = "lanes" if run.exact or (exact and not contexts) else "compressai"
-        self._execute(self.bundle.route(route, "encode"), run)
+        if memory is None:
+            self._execute(self.bundle.route(route, "encode"), run)
+        else:
+            encode_in_tiles(self, self.bundle.route(route, "encode"), run, memory)
         self.last_call.keep(CallRecord(run.timeline, run.repairs))
         return run
 

@@ -141,7 +141,7 @@ def run_failure(error: Exception, label: str, found: str, shapes: object) -> Bac
     if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
         return EngineMemoryError(
             f"engine {label} ran out of memory: found {found} with inputs {shapes}, expected room "
-            "for them; run it in tiles, such as memory='1GiB'"
+            "for them; run it in tiles, such as memory='1GiB' or --memory 1GiB"
         )
     return BackendError(
         f"engine {label} failed: found {found} with inputs {shapes}, expected shapes that the "

@@ -25,6 +25,7 @@ from latentsr.cli.options import (
     PrecisionOption,
     RegionOption,
     ResumeOption,
+    jobs_within,
 )
 
 if TYPE_CHECKING:
@@ -89,11 +90,6 @@ def picture_writer(route: str, memory: str | None, region: str | None) -> Write:
 def what_of(command: str, route: str, region: str | None) -> dict[str, Any]:
     """What decides a picture, for `decode_files`; a budget does not."""
     return {command: route} if region is None else {command: route, "region": region}
-
-
-def jobs_within(memory: str | None, jobs: int | None) -> int | None:
-    """One file at a time within a budget, unless more are asked for: each would take as much."""
-    return 1 if memory is not None and jobs is None else jobs
 
 
 def decode_files(

@@ -16,10 +16,12 @@ from latentsr.cli.options import (
     JobsOption,
     JsonLinesOption,
     JsonOption,
+    MemoryOption,
     OutputOption,
     Precision,
     PrecisionOption,
     ResumeOption,
+    jobs_within,
 )
 
 
@@ -34,6 +36,7 @@ def encode(
     backend: BackendOption = "ort",
     threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    memory: MemoryOption = None,
     as_json: JsonOption = False,
     as_lines: JsonLinesOption = False,
     jobs: JobsOption = None,
@@ -46,8 +49,10 @@ def encode(
     from latentsr.codec import Codec, load
     from latentsr.compressai_file import from_stream
     from latentsr.files import PICTURES, check_apart, pair_up, stream_suffixes, write_bytes
+    from latentsr.tiling.budget import parse_memory
 
-    manner = Manner(as_json, as_lines, jobs, resume)
+    budget = None if memory is None else parse_memory(memory)
+    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
     foreign = file_format is FileFormat.compressai
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "encode")
@@ -56,7 +61,7 @@ def encode(
 
         def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
             check_apart(source, target)
-            data = own.encode(source, route, exact=not foreign, centred=foreign)
+            data = own.encode(source, route, exact=not foreign, centred=foreign, memory=budget)
             parts = own.open_stream(data)
             if foreign:
                 data = from_stream(own.bundle, parts)

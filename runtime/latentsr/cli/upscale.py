@@ -23,6 +23,7 @@ from latentsr.cli.options import (
     PrecisionOption,
     RegionOption,
     ResumeOption,
+    jobs_within,
 )
 
 
@@ -47,7 +48,7 @@ def upscale(
 ) -> None:
     """Decode streams to enlarged pictures, by default in the latent domain where there is one."""
     from latentsr.cli.batch import Manner
-    from latentsr.cli.decode import decode_files, jobs_within, picture_writer, what_of
+    from latentsr.cli.decode import decode_files, picture_writer, what_of
     from latentsr.codec import load
 
     manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)

@@ -47,17 +47,24 @@ def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray
             f"pad wants a picture: found {image.dtype} {image.shape}, expected uint8 (H, W, 3); "
             "put a picture step before it"
         )
-    multiple = step.get("multiple", run.multiple)
     if run.multiple:
-        run.height, run.width = image.shape[:2]
-        check_size(run.width, run.height)
-        run.padding = pad_to((run.width, run.height), multiple, run.centred)
+        frame(image.shape[:2], run, step)
     left, top, right, bottom = run.padding
     height, width = top + image.shape[0] + bottom, left + image.shape[1] + right
     planes = np.empty((1, 3, height, width), np.float32)
     picture = np.ascontiguousarray(image)
     _kernels.planes_from_picture(picture, planes[0], top, left, isa.choose(), run.threads)
     return planes
+
+
+def frame(size: tuple[int, ...], run: Geometry, step: Mapping[str, Any]) -> None:
+    """Take the height and width that a `pad` of an encode route gets, and its padding, for the run.
+
+    Raises ImageError for sides that no stream has.
+    """
+    run.height, run.width = size
+    check_size(run.width, run.height)
+    run.padding = pad_to((run.width, run.height), step.get("multiple", run.multiple), run.centred)
 
 
 def crop(x: Any, run: Geometry, step: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from latentsr.errors import LatentSRError, UsageError
 from latentsr.last_call import CallRecord
 from latentsr.pipeline.schedule import Crew, check_count, ordered, share_cores, usable_cores
+from latentsr.tiling.budget import parse_memory
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
@@ -52,11 +53,24 @@ class ManyPictures:
         return many(_codec(self), streams, lambda own, data: own.upscale(data, route), **options)
 
     def encode_many(
-        self, images: Iterable[Any], route: str = "encode", exact: bool = True, **options: Any
+        self,
+        images: Iterable[Any],
+        route: str = "encode",
+        exact: bool = True,
+        memory: str | int | None = None,
+        **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.encode` of each picture; options: see `ManyPictures`."""
+        """`Codec.encode` of each picture; options: see `ManyPictures`.
+
+        memory: a budget for each of the pictures that are encoded at a time.
+        """
         _codec(self).bundle.route(route, "encode")
-        return many(_codec(self), images, lambda own, one: own.encode(one, route, exact), **options)
+        budget = None if memory is None else parse_memory(memory)
+
+        def call(own: Codec, one: Any) -> bytes:
+            return own.encode(one, route, exact, memory=budget)
+
+        return many(_codec(self), images, call, **options)
 
 
 def many(

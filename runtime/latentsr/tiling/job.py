@@ -1,10 +1,11 @@
-"""One tiled decode: entropy steps, then the rest of the route in tiles, within a memory budget."""
+"""Routes in tiles within a memory budget: values from tiles, and steps that need whole values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from latentsr.backends.values import on_host
 from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
@@ -20,6 +21,7 @@ from latentsr.tiling.tail import OLD, Load, Tail, Whole, graph_of, size_of
 
 STRIP_BYTES = 6
 """Bytes for each sample of a strip on its way into a file: its pieces and the strip."""
+_FLOAT, _COLOURS = 4, 3  # bytes of a sample, channels of a value that no graph made
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,33 @@ def finish(tail: Tail, work: Work, region: Region, sink: Sink, strip: int) -> No
     sizes = {name: size_of(value) for name, value in tail.values.items()}
     ready: list[TileStep] = []
     for number, each in enumerate(steps):
-        step = _whole_if_unfit(each, sizes, work)
+        step = whole_if_unfit(each, sizes, work)
         if isinstance(step, TileStep):
             given = tuple(sizes[name] for name in step.inputs)
             sizes |= dict(zip(step.outputs, step.sizes(given), strict=True))
             ready.append(step)
             continue
         for name in step.inputs:
-            if name not in tail.values:
-                rows, columns = sizes[name]
-                whole = ArraySink(((0, rows), (0, columns)))
-                _make(name, ready, tail, work, ((0, rows), (0, columns)), whole, 0)
-                tail.values[name] = whole.array
-        _run_whole(step, tail, work)
+            assemble(name, ready, tail, work, sizes[name])
+        run_whole(step, tail, work)
         sizes |= {name: size_of(tail.values[name]) for name in step.outputs}
-        _forget(tail, steps[number + 1 :])
+        forget(tail, {name for step in steps[number + 1 :] for name in step.inputs})
     _check_size(sizes[tail.target], work)
-    _make(tail.target, ready, tail, work, region, sink, strip)
+    _make(tail.target, ready, tail, work, region, sink, strip, 0)
+
+
+def assemble(name: str, ready: list[TileStep], tail: Tail, work: Work, size: Size) -> None:
+    """Make all of one value, of so many rows and columns, in tiles, if it is not at hand yet."""
+    if name in tail.values:
+        return
+    maker = next(step for step in reversed(ready) if name in step.outputs)
+    channels = _COLOURS
+    if isinstance(maker, GraphStep):
+        channels = maker.window.channels[maker.outputs.index(name)]
+    region = (0, size[0]), (0, size[1])
+    whole = ArraySink(region)
+    _make(name, ready, tail, work, region, whole, 0, _FLOAT * channels * size[0] * size[1])
+    tail.values[name] = whole.array
 
 
 def _check_size(found: Size, work: Work) -> None:
@@ -72,7 +84,7 @@ def _check_size(found: Size, work: Work) -> None:
         )
 
 
-def _whole_if_unfit(
+def whole_if_unfit(
     step: TileStep | Whole, sizes: Mapping[str, Size], work: Work
 ) -> TileStep | Whole:
     """A graph that takes whole blocks only, on another size, as a step that is not tiled."""
@@ -89,15 +101,16 @@ def _whole_if_unfit(
 
 def _make(
     target: str, steps: list[TileStep], tail: Tail, work: Work, region: Region, sink: Sink,
-    strip: int,
+    strip: int, kept: int,
 ) -> None:  # fmt: skip
-    """Make a region of one value from those at hand."""
+    """Make a region of one value from those at hand; kept: bytes of it that stay in `sink`."""
     at_hand = {name: size_of(value) for name, value in tail.values.items()}
     used = leading_to(target, steps, set(at_hand))
-    budget = None if work.memory is None else work.memory - _resident(tail)
+    held_bytes = _resident(tail) + kept
+    budget = None if work.memory is None else work.memory - held_bytes
     plan = schedule(used, target, region, at_hand, budget, strip)
     if budget is not None and plan.bytes > budget:
-        least = 1.05 * plan.bytes + _resident(tail)
+        least = 1.05 * plan.bytes + held_bytes
         raise UsageError(
             f"memory budget is too small: found {shown(work.memory or 0)}, expected at least "
             f"{shown(least)} for this picture and route; give more"
@@ -113,9 +126,9 @@ def _make(
             held[phase.chain.target] = Held(into.array, begins)
 
 
-def _run_whole(step: Whole, tail: Tail, work: Work) -> None:
-    """Run a step on whole values, if the budget allows."""
-    _check_whole(step, tail, work)
+def run_whole(step: Whole, tail: Tail, work: Work) -> None:
+    """Run a step on whole values, if the budget allows; what it makes is at hand on the host."""
+    check_whole(step, size_of(tail.values[step.inputs[0]]), tail, work)
     run, names = work.run, routes.inputs_of(step.step)
     if step.step["op"] == "graph":
         work.load([graph_of(step.step, run, work.machine.bundle.manifest)], run)
@@ -124,12 +137,15 @@ def _run_whole(step: Whole, tail: Tail, work: Work) -> None:
     with run.timeline.stage(label, kind) as stage:
         routes.STEPS[step.step["op"]][1](step.step, run, work.machine, stage)
     made = routes.outputs_of(step.step)
-    tail.values |= {i: run.values[n] for n, i in zip(made, step.outputs, strict=True)}
+    tail.values |= {i: on_host(run.values[n]) for n, i in zip(made, step.outputs, strict=True)}
     run.values.clear()
 
 
-def _check_whole(step: Whole, tail: Tail, work: Work) -> None:
-    """Raise UsageError where a step that is not tiled takes more than the budget."""
+def check_whole(step: Whole, size: Size, tail: Tail, work: Work) -> None:
+    """Raise UsageError where a step that is not tiled takes more than the budget.
+
+    size: rows and columns of its first input.
+    """
     if work.memory is None:
         return
     each = 0.0
@@ -142,8 +158,7 @@ def _check_whole(step: Whole, tail: Tail, work: Work) -> None:
                 "export it again, or run python -m latentsr_export.add_windows on it"
             )
         each = window.bytes
-    rows, columns = size_of(tail.values[step.inputs[0]])
-    takes = ENGINE_FACTOR * each * rows * columns + _resident(tail)
+    takes = ENGINE_FACTOR * each * size[0] * size[1] + _resident(tail)
     if takes > work.memory:
         raise UsageError(
             f"memory budget is too small: found {shown(work.memory)}, expected about "
@@ -155,8 +170,7 @@ def _resident(tail: Tail) -> int:
     return sum(value.nbytes for value in tail.values.values())
 
 
-def _forget(tail: Tail, later: Sequence[TileStep | Whole]) -> None:
+def forget(tail: Tail, taken: set[str]) -> None:
     """Drop values that no later step takes."""
-    taken = {name for step in later for name in step.inputs} | {tail.target}
-    for name in [n for n in tail.values if n not in taken]:
+    for name in [n for n in tail.values if n not in taken | {tail.target}]:
         del tail.values[name]

@@ -6,7 +6,7 @@ window, and what feeds them is put together first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,9 +54,14 @@ class Tail:
     target: str
 
 
-def numbered(route: Route) -> list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]:
-    """Steps with names of inputs and outputs that are each set once: ``x_hat``, then ``x_hat'``."""
-    names: dict[str, str] = {}
+def numbered(
+    route: Route, given: Sequence[str] = ()
+) -> list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]:
+    """Steps with names of inputs and outputs that are each set once: ``x_hat``, then ``x_hat'``.
+
+    given: values that are there before the first step.
+    """
+    names = {name: name for name in given}
     found = []
     for step in route.steps:
         inputs = tuple(names[name] for name in routes.inputs_of(step))
@@ -95,7 +100,7 @@ def start(route: Route, run: Run, machine: Machine, engines: Engines) -> Tail:
         with run.timeline.stage(name, kind) as stage:
             routes.STEPS[step["op"]][1](step, run, machine, stage)
         values |= {o: run.values[n] for o, n in zip(outputs, routes.outputs_of(step), strict=True)}
-    steps = [_tail_step(*listed[n], run, machine, engines)
+    steps = [tail_step(*listed[n], run, machine, engines)
              for n in range(len(listed)) if n not in head]  # fmt: skip
     target = [o for _, _, outputs in listed for o in outputs if o.rstrip("'") == "picture"][-1]
     taken = {name for step in steps for name in step.inputs} | {target}
@@ -118,7 +123,7 @@ def _head(listed: list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]
     return found
 
 
-def _tail_step(
+def tail_step(
     step: Mapping[str, Any],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -126,6 +131,7 @@ def _tail_step(
     machine: Machine,
     engines: Engines,
 ) -> TileStep | Whole:
+    """One step as it is run in tiles, or why it is not; a `pad` as the run's padding is now."""
     if step["op"] != "graph":
         if step["op"] not in _IMAGE_STEPS:
             return Whole(step, inputs, outputs, f"step {step['op']} works on whole pictures")
