@@ -7,7 +7,8 @@
 - Transparency (alpha channel or transparent colour) is blended over white.
 - 16-bit samples v become round(v / 257); Pillow itself reads 16-bit *colour* files at 8 bits.
 - Of an animation the first frame counts. Embedded colour profiles are not applied.
-- Sides are 1..65535 samples, what a stream can say.
+- Sides are 1..65535 samples, what a stream can say; of files Pillow refuses those above
+  178,956,970 pixels, as their few bytes could claim any size.
 
 `save_rgb8` writes PNG, WebP (lossless), BMP, TIFF, PPM, or JPEG at quality 95 without chroma
 subsampling, by the suffix of the path.
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from latentsr.errors import ImageError, UsageError
 from latentsr.files import is_folder, write_bytes
+from latentsr.large_files import no_bomb_warnings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,7 +112,7 @@ def _from_file(path: Path) -> Picture:
     if is_folder(path):
         raise ImageError(f"not a picture: found the folder {path}, expected a file")
     try:
-        with Pillow.open(path) as image:
+        with no_bomb_warnings, Pillow.open(path) as image:
             return _from_pillow(image, str(path))
     except ImageError:
         raise
@@ -135,7 +137,8 @@ def _from_pillow(image: Image, name: str) -> Picture:
             "convert it to PNG"
         )
     try:
-        image.load()
+        with no_bomb_warnings:
+            image.load()
         image = _upright(image)
         if image.mode == "I" or image.mode.startswith("I;16"):
             return _from_array(_gray16(image, name))

@@ -20,6 +20,7 @@ import numpy as np
 
 from latentsr.errors import CorruptStream, ImageError, StreamError
 from latentsr.image import Picture
+from latentsr.large_files import no_bomb_warnings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -208,7 +209,8 @@ def _open(data: bytes) -> Image:
     from PIL import Image as Pillow
 
     try:
-        return Pillow.open(io.BytesIO(data), formats=["JPEG"])
+        with no_bomb_warnings:
+            return Pillow.open(io.BytesIO(data), formats=["JPEG"])
     except Pillow.DecompressionBombError as error:
         raise StreamError(f"picture is too large: {_first_line(error)}") from None
     except Exception as error:  # see decode

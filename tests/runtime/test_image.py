@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -194,6 +197,41 @@ def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ImageError, match="too large"):
         to_rgb8(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".gif"])
+@pytest.mark.parametrize("action", ["error", "default"])
+def test_large_files_bring_no_warning_of_bombs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    action: Literal["error", "default"],
+) -> None:
+    path = tmp_path / f"large{suffix}"
+    Image.fromarray(RGB).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter(action)
+        before = list(warnings.filters)
+        assert to_rgb8(path).shape == RGB.shape
+        assert warnings.filters == before
+    assert not shown
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(path).close()
+
+
+def test_no_warning_of_bombs_from_any_of_several_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(RGB).save(tmp_path / "large.tif")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(to_rgb8, [tmp_path / "large.tif"] * 400))
+        assert warnings.filters == before
+    assert all(np.array_equal(one, RGB) for one in found)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".PNG", ".webp", ".bmp", ".tif", ".tiff", ".ppm"])

@@ -72,7 +72,10 @@ class _Encode:
         if step["op"] not in routes.ENCODERS and not self._decoded & set(inputs):
             return found
         self._decoded |= set(outputs)
-        if isinstance(found, GraphStep) and found.name not in machine.bundle.manifest.exact.values():
+        if (
+            isinstance(found, GraphStep)
+            and found.name not in machine.bundle.manifest.exact.values()
+        ):
             reason = f"graph {found.name} runs whole, as the decoder has to compute the same scales"
             return Whole(step, inputs, outputs, reason)
         return found
