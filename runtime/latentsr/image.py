@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Picture = NDArray[np.uint8]
 
 MAX_SIDE = 65535
+_STRIP = 1 << 22  # samples of a strip, more than those of any one row
+_ORIENTATION = 0x0112
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 # Pillow hands this format to Ghostscript, a program too large to let strangers' files reach it.
 _REFUSED_FORMATS = ("EPS",)
@@ -147,7 +149,7 @@ def _from_pillow(image: Image, name: str) -> Picture:
         if image.mode == "LAB":
             return np.array(_lab_to_rgb(image))
         if image.mode != "F":
-            return np.array(image.convert("RGB"))
+            return _samples(image)
     except ImageError:
         raise
     except Exception as error:  # see _from_file
@@ -158,10 +160,25 @@ def _from_pillow(image: Image, name: str) -> Picture:
     )
 
 
+def _samples(image: Image) -> Picture:
+    """A picture as RGB, in strips where it is large: at once, Pillow holds four copies of it."""
+    width, height = image.size
+    rows = _STRIP // width
+    if height <= rows:
+        return np.array(image.convert("RGB"))
+    found = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        below = min(top + rows, height)
+        found[top:below] = image.crop((0, top, width, below)).convert("RGB")
+    return found
+
+
 def _upright(image: Image) -> Image:
     from PIL import ImageOps
 
     try:
+        if image.getexif().get(_ORIENTATION, 1) not in range(2, 9):
+            return image  # Pillow would copy it
         return ImageOps.exif_transpose(image)
     except Exception:  # EXIF is a side note: a broken one must not cost the picture
         return image

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentsr import image as pictures
 from latentsr.errors import ImageError, UsageError
 from latentsr.image import save_rgb8, to_rgb8
 
@@ -96,8 +97,10 @@ def test_broken_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
     assert to_rgb8(path).shape == RGB.shape
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "CMYK", "YCbCr", "HSV", "RGBX", "P"])
-def test_modes_that_pillow_converts(mode: str) -> None:
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK", "YCbCr", "HSV", "RGBX", "P"])
+@pytest.mark.parametrize("strip", [5, 10, 14, 1 << 22])
+def test_modes_that_pillow_converts(mode: str, strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_STRIP", strip)
     image = Image.fromarray(RGB).convert(mode)
     assert np.array_equal(to_rgb8(image), np.array(image.convert("RGB")))
 
