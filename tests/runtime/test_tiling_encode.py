@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from test_tiling import Short
 
 import latentsr
 from command_line import latentsr as command
+from latentsr.backends.base import Engine
 from latentsr.bundle import DEMO
 from latentsr.codec import Codec
 from latentsr.errors import EngineMemoryError, UsageError
@@ -50,8 +51,9 @@ def _same_but_for_rounding(codec: Codec, found: bytes, expected: bytes) -> bool:
     if found == expected:
         return True
     pictures = [codec.decode(stream).astype(np.int16) for stream in (found, expected)]
-    assert abs(len(found) - len(expected)) <= 8
-    assert (np.abs(pictures[0] - pictures[1]).max(axis=2) > 0).mean() < 0.05
+    assert abs(len(found) - len(expected)) <= 0.005 * len(expected) + 8
+    errors = np.abs(pictures[0] - pictures[1])
+    assert errors.mean() < 0.5
     return False
 
 
@@ -81,13 +83,31 @@ def test_many_tiles_of_a_photograph(codec: Codec, photo: np.ndarray) -> None:
     assert names.count("analysis") == 1  # a sum, and made once for both latents
 
 
-def test_latents_move_by_rounding_only(codec: Codec, photo: np.ndarray) -> None:
-    """What is coded: symbols of tiles and of the whole picture, but for those on a border."""
-    runs = [codec.run_encode(photo, "encode", True, memory=memory) for memory in (None, "4MiB")]
-    symbols = [codec.decode(codec.encode(photo, memory=memory)) for memory in (None, "4MiB")]
-    assert runs[0].padding == runs[1].padding
-    assert not runs[1].values
-    assert (symbols[0] != symbols[1]).any(axis=2).mean() < 0.05
+class Noisy(Engine):
+    """An engine whose outputs are off by far more than another order of sums makes them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._noise = engine, np.random.default_rng(1)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        made = self._engine.run(inputs)
+        return {
+            name: value + self._noise.uniform(-1e-3, 1e-3, value.shape).astype(np.float32)
+            for name, value in made.items()
+        }
+
+    @property
+    def runs_on(self) -> str:
+        return self._engine.runs_on
+
+
+def test_symbols_that_fell_the_other_way_make_a_valid_stream(photo: np.ndarray) -> None:
+    with latentsr.load("demo", threads=1) as codec:
+        expected = codec.encode(photo)
+        codec._engines["analysis"] = Noisy(codec.engine("analysis"))
+        found = codec.encode(photo, memory="4MiB")
+        assert found != expected
+        assert not _same_but_for_rounding(codec, found, expected)
 
 
 def test_float_scales_are_those_that_the_decoder_computes(codec: Codec, photo: np.ndarray) -> None:
