@@ -128,9 +128,9 @@ def resampler(runs: Path, pictures: list[np.ndarray]) -> dict[str, Any]:
     """The learned reduction against the bicubic one, each with an EDSR of its own."""
     rows = {
         name: [pair(load_pair(runs / f"{name}.pth", name == "car4"), p) for p in pictures]
-        for name in ("car4", "car4-bicubic", "car4-bicubic-second")
+        for name in ("car4", "car4-bicubic", "car4-bicubic-third")
     }
-    compared = against(rows["car4"], rows["car4-bicubic-second"], "psnr", False)
+    compared = against(rows["car4"], rows["car4-bicubic-third"], "psnr", False)
     return {"means": {n: means(f) for n, f in rows.items()}, "learned_against_bicubic": compared}
 
 
