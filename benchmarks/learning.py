@@ -117,7 +117,7 @@ def suzuki(runs: Path, pictures: list[np.ndarray]) -> dict[str, Any]:
                 rows[name] = [selective(codec, picture) for picture in pictures]
     full = rows["suzuki"]
     compared = {
-        f"{name}, {figure}": against(full, rows[name], figure, figure == "cost")
+        f"{name}, {figure}": against(full, rows[name], figure, figure in ("cost", "bpp"))
         for name in ("suzuki-nomask", "suzuki-nores") for figure in ("cost", "psnr_native",
                                                                      "psnr_x2", "bpp")
     }  # fmt: skip

@@ -51,11 +51,11 @@ RUNS = {
         for rate in ("low", "high")
     },
     "car4-bicubic": f"resampler {PAIR} --scale 4 --steps 2000 --bicubic",
-    "car4-first": f"resampler {PAIR} --scale 4 --steps 4000 --start {{out}}/car4-bicubic.pth",
-    "car4": f"resampler {PAIR} --scale 4 --steps 4000 --rate 6e-4 --start {{out}}/car4-first.pth",
     "car4-bicubic-second": f"resampler {PAIR} --scale 4 --steps 4000 --bicubic "
     "--start {out}/car4-bicubic.pth",
     "car4-bicubic-third": f"resampler {PAIR} --scale 4 --steps 4000 --rate 6e-4 --bicubic "
+    "--start {out}/car4-bicubic-second.pth",
+    "car4": f"resampler {PAIR} --scale 4 --steps 4000 --rate 6e-4 "
     "--start {out}/car4-bicubic-second.pth",
     "car2": f"resampler {PAIR} --scale 2 --steps 2000",
     "lee": "codec --steps 3000 --window 32 --features 64 --latent 96",

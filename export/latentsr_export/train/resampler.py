@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import batches
 from latentsr_export.train.loop import Batch, Trainer, save_atomically, start_from
 
-_QUIET, _HEIGHT = 0.01, 0.1  # of the last layers before training: weights, top of the kernel
+_QUIET, _HEIGHT = 1e-3, 0.1  # of the last layers before training: weights, top of the kernel
+_SLOPE, _ADDED = 0.2, 0.1  # of the leaky ReLUs; of what residual blocks add at first
 _OFFSETS = 1e-3  # of the offsets' magnitude in the loss, as the paper keeps them small
 
 
@@ -69,8 +70,10 @@ def initialise_as_triangle(network: Resampler) -> None:
     That is the nearest to a bicubic one among kernels without negative weights, but for a little.
     The weights are normalised, so their height is free. It is a low one: a step of the training
     changes them by more, and they stay clear of 1, where the network cuts them off and they would
-    learn no longer.
+    learn no longer. The layers before keep the size of their signal (He et al. 2015): with the
+    start that PyTorch gives them each shrinks it, and the last would see nothing of the content.
     """
+    _keep_signal(network)
     size, scale = network.size, network.scale
     distance = (torch.arange(size) - size // 2).abs() / scale
     row = (1.0 - distance).clamp(min=0.0)
@@ -80,6 +83,18 @@ def initialise_as_triangle(network: Resampler) -> None:
             head[4].weight.mul_(_QUIET)
             head[4].bias.zero_()
         made.kernels_weight[4].bias.copy_(_HEIGHT * torch.outer(row, row).flatten())
+
+
+def _keep_signal(network: Resampler) -> None:
+    """He's initialisation; residual blocks start as little more than their input."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer is not network.sub_mean:
+            nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
+            nn.init.zeros_(cast("Tensor", layer.bias))
+    blocks: Any = network.res_4
+    with torch.no_grad():
+        for block in blocks:
+            block.transform[-1].weight.mul_(_ADDED)
 
 
 def main(argv: Sequence[str]) -> Path:
