@@ -25,6 +25,9 @@ from latentsr_export.train.codec import batches
 from latentsr_export.train.loop import Batch, Trainer, save_atomically, start_from
 
 _QUIET, _HEIGHT = 1e-3, 0.1  # of the last layers before training: weights, top of the kernel
+_HEADS = ("kernels_weight.4.", "offsets_h_generation.4.", "offsets_v_generation.4.")
+_LAST = 0.02  # of the learning rate, for these: a step moves all their weights, and the output is
+# the sum over hundreds of them; at the whole rate kernels leave 0..1 for good within 2,000 steps
 _SLOPE, _ADDED = 0.2, 0.1  # of the leaky ReLUs; of what residual blocks add at first
 _OFFSETS = 1e-3  # of the offsets' magnitude in the loss, as the paper keeps them small
 
@@ -121,7 +124,7 @@ def main(argv: Sequence[str]) -> Path:
     network = ResampledPair(resampler, upscaler)
     if given.start is not None:
         start_from(network, given.start)
-    trainer = Trainer(network, settings)
+    trainer = Trainer(network, settings, {f"resampler.{head}": _LAST for head in _HEADS})
     feed: Iterator[Batch] = batches(
         pictures, given.crop, given.batch, given.seed + trainer.step
     )  # fmt: skip
