@@ -55,8 +55,8 @@ RUNS = {
     "--start {out}/car4-bicubic.pth",
     "car4-bicubic-third": f"resampler {PAIR} --scale 4 --steps 4000 --rate 6e-4 --bicubic "
     "--start {out}/car4-bicubic-second.pth",
-    "car4": f"resampler {PAIR} --scale 4 --steps 4000 --rate 6e-4 "
-    "--start {out}/car4-bicubic-second.pth",
+    "car4-first": f"resampler {PAIR} --scale 4 --steps 4000 --start {{out}}/car4-bicubic.pth",
+    "car4": f"resampler {PAIR} --scale 4 --steps 4000 --rate 6e-4 --start {{out}}/car4-first.pth",
     "car2": f"resampler {PAIR} --scale 2 --steps 2000",
     "lee": "codec --steps 3000 --window 32 --features 64 --latent 96",
     **{f"jin{quality}": f"jpeg_sr --quality {quality} {JPEG} {CAR}" for quality in (10, 20, 30)},

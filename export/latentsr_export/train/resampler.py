@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,7 @@ from latentsr_export.train import arguments, data
 from latentsr_export.train.codec import batches
 from latentsr_export.train.loop import Batch, Trainer, save_atomically, start_from
 
-_QUIET, _HEIGHT = 1e-3, 0.1  # of the last layers before training: weights, top of the kernel
-_HEADS = ("kernels_weight.4.", "offsets_h_generation.4.", "offsets_v_generation.4.")
-_LAST = 0.02  # of the learning rate, for these: a step moves all their weights, and the output is
-# the sum over hundreds of them; at the whole rate kernels leave 0..1 for good within 2,000 steps
-_SLOPE, _ADDED = 0.2, 0.1  # of the leaky ReLUs; of what residual blocks add at first
+_QUIET, _HEIGHT = 0.01, 0.1  # of the last layers before training: weights, top of the kernel
 _OFFSETS = 1e-3  # of the offsets' magnitude in the loss, as the paper keeps them small
 
 
@@ -73,10 +69,8 @@ def initialise_as_triangle(network: Resampler) -> None:
     That is the nearest to a bicubic one among kernels without negative weights, but for a little.
     The weights are normalised, so their height is free. It is a low one: a step of the training
     changes them by more, and they stay clear of 1, where the network cuts them off and they would
-    learn no longer. The layers before keep the size of their signal (He et al. 2015): with the
-    start that PyTorch gives them each shrinks it, and the last would see nothing of the content.
+    learn no longer.
     """
-    _keep_signal(network)
     size, scale = network.size, network.scale
     distance = (torch.arange(size) - size // 2).abs() / scale
     row = (1.0 - distance).clamp(min=0.0)
@@ -86,18 +80,6 @@ def initialise_as_triangle(network: Resampler) -> None:
             head[4].weight.mul_(_QUIET)
             head[4].bias.zero_()
         made.kernels_weight[4].bias.copy_(_HEIGHT * torch.outer(row, row).flatten())
-
-
-def _keep_signal(network: Resampler) -> None:
-    """He's initialisation; residual blocks start as little more than their input."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and layer is not network.sub_mean:
-            nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
-            nn.init.zeros_(cast("Tensor", layer.bias))
-    blocks: Any = network.res_4
-    with torch.no_grad():
-        for block in blocks:
-            block.transform[-1].weight.mul_(_ADDED)
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -124,7 +106,7 @@ def main(argv: Sequence[str]) -> Path:
     network = ResampledPair(resampler, upscaler)
     if given.start is not None:
         start_from(network, given.start)
-    trainer = Trainer(network, settings, {f"resampler.{head}": _LAST for head in _HEADS})
+    trainer = Trainer(network, settings)
     feed: Iterator[Batch] = batches(
         pictures, given.crop, given.batch, given.seed + trainer.step
     )  # fmt: skip
