@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,11 +44,25 @@ class Running:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Programs begun here get SIGINT, also where the tests run in the background.
+
+    A shell without job control lets what it puts there ignore SIGINT, and programs hand that on.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def started(*arguments: object, cwd: Path) -> Iterator[Running]:
     """The command, begun; it is ended where the block leaves it at work."""
     words = cwd / "stderr.txt"
     with (
         words.open("w") as file,
+        interruptible(),
         subprocess.Popen(
             [str(COMMAND), *map(str, arguments)],
             cwd=cwd, stdout=subprocess.PIPE, stderr=file, text=True,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -92,33 +90,20 @@ def test_encode_at_a_time(expected: dict[str, bytes], tmp_path: Path) -> None:
     assert pictures(tmp_path / "one") == pictures(tmp_path / "many")
 
 
-def interrupted(
-    command: list[str], how: signal.Signals, folder: Path
-) -> tuple[list[dict[str, Any]], int, str]:
-    """A run that gets a signal after three results: these, its exit code, and what it said.
-
-    On a busy machine a run may be through before the signal comes; it is then made again.
-    """
-    for _ in range(5):
-        shutil.rmtree(folder / "out", ignore_errors=True)
-        with started(*command, "--jsonl", cwd=folder) as begun:
-            seen = [json.loads(begun.line()) for _ in range(3)]  # flushed line by line
-            begun.process.send_signal(how)
-            rest, words = begun.finish()
-        if len(seen) + len(rest) < COUNT:
-            return seen, begun.process.returncode, words
-    raise AssertionError(f"five runs came to their end before signal {how}: {words}")
-
-
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_goes_on(streams: Path, tmp_path: Path, how: signal.Signals) -> None:
     command = ["upscale", str(streams), "--route", "pixel_x4", "-o", "out", "--jobs", "2"]
     latentsr(*command[:-4], "-o", "whole", "--jobs", "2", cwd=tmp_path, code=2)
-    seen, code, words = interrupted(command, how, tmp_path)
+    with started(*command, "--jsonl", cwd=tmp_path) as begun:
+        seen = [json.loads(begun.line()) for _ in range(3)]  # flushed line by line
+        begun.process.send_signal(how)
+        rest, words = begun.finish()
+    code = begun.process.returncode
     assert code == (130 if how == signal.SIGINT else -signal.SIGKILL), words
     if how == signal.SIGINT:
         assert "--resume" in words and "Traceback" not in words
+    assert len(seen) + len(rest) < COUNT
     journals = list((tmp_path / "out").glob(".latentsr-*.jsonl"))
     assert len(journals) == 1
     # What a crash in the middle of a write leaves, and a picture that someone cut.
