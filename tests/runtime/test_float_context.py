@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,58 +9,14 @@ import pytest
 
 from damage import flipped, spliced, truncated
 from entropy_cases import gaussian_tables
+from float_context_case import SCALES, TAPS, Case
 from guarded import same_bits
-from latentsr.entropy import Coder, isa
+from latentsr.entropy import isa
 from latentsr.entropy.evidence import Classes, Evidence
 from latentsr.entropy.float_context import FloatContext
-from latentsr.errors import BundleError, CorruptStream, DesyncError, ImageError, StreamError
+from latentsr.errors import CorruptStream, DesyncError
 
-TAPS = np.array(
-    [(dy, dx) for dy in (-2, -1, 0) for dx in range(-2, 3) if dy < 0 or dx < 0], np.int32
-)
-SCALES = np.exp(np.linspace(np.log(0.11), np.log(256), 64)).astype(np.float32)
 ROUNDS = 300
-
-
-@cache
-def gaussian_coder() -> Coder:
-    return Coder(gaussian_tables())
-
-
-@dataclass
-class Case:
-    """A small model without torch: channels M, widths of the layers, features and a latent."""
-
-    channels: int
-    widths: tuple[int, int, int]
-    height: int
-    width: int
-    taps: np.ndarray
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        rng = np.random.default_rng(self.seed)
-        m, (c0, c1, c2) = self.channels, self.widths
-        shapes = [(c0, len(self.taps), m), (c1, c0), (c2, c1), (2 * m, c2)]
-        self.weights = [
-            (rng.normal(0, 1, shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
-            for shape in shapes
-        ]
-        self.biases = [rng.normal(0, 0.1, c).astype(np.float32) for c in (c0, c2, 2 * m)]
-        self.biases[2][:m] += np.exp(rng.uniform(np.log(0.1), np.log(8), m)).astype(np.float32)
-        self.features = rng.normal(0, 1, (c1, self.height, self.width)).astype(np.float32)
-        self.y = rng.normal(0, 3, (m, self.height, self.width)).astype(np.float32)
-
-    @property
-    def coder(self) -> Coder:
-        return gaussian_coder()
-
-    def model(self, name: str | None = None, **changes: Any) -> FloatContext:
-        given = {
-            "coder": self.coder, "taps": self.taps, "weights": self.weights,
-            "biases": self.biases, "scale_table": SCALES,
-        } | changes  # fmt: skip
-        return FloatContext(**given, isa=None if name is None else isa.NAMES[name])
 
 
 def dense(start: np.ndarray, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -216,93 +170,3 @@ def rows_of(case: Case, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             y[h, w] = wanted[h, w] + mean
     model._native.encode(features, y.reshape(-1), *out, model._isa)
     return out[0], out[1]
-
-
-def test_wrong_arrays_are_refused() -> None:
-    case = CASES[0]
-    w0, w1, w2, w3 = case.weights
-    nan = w2.copy()
-    nan[0, 0] = np.nan
-    for changes in (
-        {"weights": [w0, w1, w2]},
-        {"weights": [w0, w1, nan, w3]},
-        {"weights": [w0, w1[:, :-1], w2, w3]},
-        {"weights": [w0]},
-        {"weights": []},
-        {"biases": case.biases[:2]},
-        {"biases": [case.biases[0], case.biases[2], case.biases[1]]},
-        {"taps": TAPS[:-1]},
-        {"taps": TAPS * -1},
-        {"taps": TAPS * 1000},
-        {"taps": TAPS.astype(np.int64)},
-        {"scale_table": SCALES[:-1]},
-        {"scale_table": SCALES[::-1]},
-        {"slope": 1.0},
-        {"slope": float("nan")},
-        {"bound": float("nan")},
-    ):
-        with pytest.raises(BundleError):
-            case.model(**changes)
-
-
-def test_wrong_inputs_are_refused() -> None:
-    case = CASES[0]
-    model = case.model()
-    data, _ = model.encode(case.features, case.y)
-    for features in (case.features[1:], case.features.astype(np.float64), case.features[0]):
-        with pytest.raises(BundleError):
-            model.decode(data, features)
-    with pytest.raises(BundleError):
-        model.encode(case.features, case.y[:, 1:])
-    with pytest.raises(ImageError):
-        model.encode(case.features, np.full_like(case.y, np.nan))
-    with pytest.raises(ImageError):
-        model.encode(case.features, np.full_like(case.y, 3e9))
-    broken = case.features.copy()
-    broken[0, 2, 2] = np.inf
-    with pytest.raises(StreamError):
-        model.encode(broken, case.y)
-    with pytest.raises(CorruptStream, match="finite"):
-        model.decode(data, broken)
-    for stream in (b"", b"123", bytes(8), data + b"1"):
-        with pytest.raises(CorruptStream):
-            model.decode(stream, case.features)
-
-
-def test_kernel_refuses_what_does_not_fit() -> None:
-    case = CASES[0]
-    model = case.model()
-    native, tables = model._native, case.coder.native
-    stream = np.frombuffer(model.encode(case.features, case.y)[0], np.uint8)
-    features = np.ascontiguousarray(case.features.transpose(1, 2, 0))
-    symbols, latent = np.zeros(case.y.size, np.int32), np.zeros(case.y.size, np.float32)
-    rows = np.zeros(case.y.size, np.uint8)
-    good = (2**40, 8, 0)
-    for begin, changes, out in (
-        ((0, 8, 0), [], symbols),
-        ((2**40, 4, 0), [], symbols),
-        ((2**40, stream.size + 4, 0), [], symbols),
-        ((2**40, 8, 1), [], symbols),
-        ((2**40, 8, symbols.size + case.channels), [], symbols),
-        (good, [(3, 1), (3, 2)], symbols),
-        (good, [(3, 64)], symbols),
-        ((2**40, 8, case.channels), [(0, 1)], symbols),
-        (good, [], symbols[1:].copy()),
-    ):
-        with pytest.raises(ValueError):
-            native.decode(
-                tables, stream, features, out, rows, latent, begin, changes, 0.0, 9, model._isa
-            )
-
-
-def test_tensors_that_are_missing_are_named() -> None:
-    case = CASES[0]
-    tensors = {"y.context.taps": case.taps, "y.scale_table": SCALES}
-    for k, weight in enumerate(case.weights):
-        tensors[f"y.context.float.{k}.weight"] = weight
-    for k, bias in zip((0, 2, 3), case.biases, strict=True):
-        tensors[f"y.context.float.{k}.bias"] = bias
-    FloatContext.from_tensors(case.coder, tensors)
-    for name in tensors:
-        with pytest.raises(BundleError, match="float context model"):
-            FloatContext.from_tensors(case.coder, {k: v for k, v in tensors.items() if k != name})
