@@ -134,7 +134,8 @@ class Codec(LoadedBundle, ManyPictures):
     ) -> np.ndarray:
         """Picture of a stream by a decode route: uint8 (H·scale, W·scale, 3).
 
-        memory: a budget such as ``"1GiB"`` for all but the result; the route then runs in tiles.
+        memory: a budget such as ``"1GiB"`` for all but the result and the coder's own arrays; the
+        route then runs in tiles.
         region: (x, y, width, height) in pixels of that picture; only what it needs is computed.
         Both give the same picture up to float rounding, see `latentsr.tiling`.
         Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from latentsr.backends.values import on_host
 from latentsr.errors import BundleError, UsageError
@@ -126,9 +127,11 @@ def _make(
             held[phase.chain.target] = Held(into.array, begins)
 
 
-def run_whole(step: Whole, tail: Tail, work: Work) -> None:
-    """Run a step on whole values, if the budget allows; what it makes is at hand on the host."""
-    check_whole(step, size_of(tail.values[step.inputs[0]]), tail, work)
+def run_whole(step: Whole, tail: Tail, work: Work, bring: Callable[[Any], Any] = on_host) -> None:
+    """Run a step on whole values, if the budget allows; what it makes is at hand, by `bring`."""
+    # Entropy steps of chunks without parameters begin with nothing.
+    size = size_of(tail.values[step.inputs[0]]) if step.inputs else (0, 0)
+    check_whole(step, size, tail, work)
     run, names = work.run, routes.inputs_of(step.step)
     if step.step["op"] == "graph":
         work.load([graph_of(step.step, run, work.machine.bundle.manifest)], run)
@@ -137,7 +140,7 @@ def run_whole(step: Whole, tail: Tail, work: Work) -> None:
     with run.timeline.stage(label, kind) as stage:
         routes.STEPS[step.step["op"]][1](step.step, run, work.machine, stage)
     made = routes.outputs_of(step.step)
-    tail.values |= {i: on_host(run.values[n]) for n, i in zip(made, step.outputs, strict=True)}
+    tail.values |= {i: bring(run.values[n]) for n, i in zip(made, step.outputs, strict=True)}
     run.values.clear()
 
 
