@@ -21,7 +21,6 @@ from latentsr.cli.options import (
     Precision,
     PrecisionOption,
     ResumeOption,
-    jobs_within,
 )
 
 
@@ -49,19 +48,17 @@ def encode(
     from latentsr.codec import Codec, load
     from latentsr.compressai_file import from_stream
     from latentsr.files import PICTURES, check_apart, pair_up, stream_suffixes, write_bytes
-    from latentsr.tiling.budget import parse_memory
 
-    budget = None if memory is None else parse_memory(memory)
-    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
+    manner = Manner(as_json, as_lines, jobs, resume, memory)
     foreign = file_format is FileFormat.compressai
     with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
         codec.bundle.route(route, "encode")
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
         pairs = pair_up(inputs, PICTURES, output, ".bin" if foreign else own)
 
-        def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
+        def job(own: Codec, source: Path, target: Path, memory: int | None) -> dict[str, Any]:
             check_apart(source, target)
-            data = own.encode(source, route, exact=not foreign, centred=foreign, memory=budget)
+            data = own.encode(source, route, exact=not foreign, centred=foreign, memory=memory)
             parts = own.open_stream(data)
             if foreign:
                 data = from_stream(own.bundle, parts)

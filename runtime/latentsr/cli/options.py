@@ -69,14 +69,9 @@ CoderOption = Annotated[
 ]
 MemoryOption = Annotated[
     str | None,
-    typer.Option(help="Work on each picture in tiles, within so much memory: 1GiB."),
+    typer.Option(help="Work in tiles, all files in work within so much memory: 1GiB."),
 ]
 RegionOption = Annotated[
     str | None,
     typer.Option(metavar="X,Y,W,H", help="Make this part of the output only, in its pixels."),
 ]
-
-
-def jobs_within(memory: str | None, jobs: int | None) -> int | None:
-    """One file at a time within a budget, unless more are asked for: each would take as much."""
-    return 1 if memory is not None and jobs is None else jobs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from latentsr.errors import LatentSRError, UsageError
 from latentsr.last_call import CallRecord
 from latentsr.pipeline.schedule import Crew, check_count, ordered, share_cores, usable_cores
-from latentsr.tiling.budget import parse_memory
+from latentsr.tiling.shared import SharedBudget, jobs_within, unlimited
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
@@ -25,11 +25,15 @@ class ManyPictures:
 
     They return an iterator over the results, in the order of what they are given. Options:
 
+    - memory: a budget such as ``"1GiB"``, with the meaning that it has for a single call, for all
+      pictures in work together. Each of the jobs gets an equal part; a picture that needs more
+      waits until it is the only one in work, and gets all. Results are not in it.
     - jobs: pictures at a time, by default so many that jobs times the engines' threads (1 where
-      `load` was given no number) is the number of cores. Memory grows with them.
+      `load` was given no number) is the number of cores; within a budget 1, as larger tiles are
+      less work. Memory grows with them where there is no budget.
     - ahead: results that may wait for an earlier one or for the caller, by default three
-      for each job. The iterable is read in the caller's thread, at most jobs + ahead items
-      further than results were asked for.
+      for each job, and none within a budget. The iterable is read in the caller's thread, at most
+      jobs + ahead items further than results were asked for.
     - on_error: ``raise`` ends the iteration with a picture's LatentSRError in its place;
       ``yield`` gives the error in place of the result and goes on.
 
@@ -39,18 +43,34 @@ class ManyPictures:
     """
 
     def decode_many(
-        self, streams: Iterable[bytes], route: str = "lr", **options: Any
+        self,
+        streams: Iterable[bytes],
+        route: str = "lr",
+        memory: str | int | None = None,
+        **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.decode` of each stream; options: see `ManyPictures`."""
+        """`Codec.decode` of each stream; memory, options: see `ManyPictures`."""
         _codec(self).bundle.route(route, "decode")
-        return many(_codec(self), streams, lambda own, data: own.decode(data, route), **options)
+
+        def call(own: Codec, data: bytes, budget: int | None) -> Any:
+            return own.decode(data, route, budget)
+
+        return many(_codec(self), streams, call, memory, **options)
 
     def upscale_many(
-        self, streams: Iterable[bytes], route: str | None = None, **options: Any
+        self,
+        streams: Iterable[bytes],
+        route: str | None = None,
+        memory: str | int | None = None,
+        **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.upscale` of each stream; options: see `ManyPictures`."""
+        """`Codec.upscale` of each stream; memory, options: see `ManyPictures`."""
         _codec(self).enlarging_route(route)
-        return many(_codec(self), streams, lambda own, data: own.upscale(data, route), **options)
+
+        def call(own: Codec, data: bytes, budget: int | None) -> Any:
+            return own.upscale(data, route, budget)
+
+        return many(_codec(self), streams, call, memory, **options)
 
     def encode_many(
         self,
@@ -60,30 +80,28 @@ class ManyPictures:
         memory: str | int | None = None,
         **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.encode` of each picture; options: see `ManyPictures`.
-
-        memory: a budget for each of the pictures that are encoded at a time.
-        """
+        """`Codec.encode` of each picture; memory, options: see `ManyPictures`."""
         _codec(self).bundle.route(route, "encode")
-        budget = None if memory is None else parse_memory(memory)
 
-        def call(own: Codec, one: Any) -> bytes:
+        def call(own: Codec, one: Any, budget: int | None) -> bytes:
             return own.encode(one, route, exact, memory=budget)
 
-        return many(_codec(self), images, call, **options)
+        return many(_codec(self), images, call, memory, **options)
 
 
 def many(
     codec: Codec,
     items: Iterable[Item],
-    call: Callable[[Codec, Item], Any],
+    call: Callable[[Codec, Item, int | None], Any],
+    memory: str | int | None = None,
     jobs: int | None = None,
     ahead: int | None = None,
     on_error: str = "raise",
 ) -> Iterator[Any]:
-    """Results of `call(codec, item)` in the items' order, as `ManyPictures` says.
+    """Results of `call(codec, item, budget)` in the items' order, as `ManyPictures` says.
 
-    `call` gets a codec whose engines have the threads that go with so many jobs.
+    `call` gets a codec whose engines have the threads that go with so many jobs, and its part of
+    the memory in bytes, None where there is no budget.
     """
     if on_error not in ON_ERROR:
         raise UsageError(
@@ -92,11 +110,15 @@ def many(
     if ahead is not None:
         check_count("ahead", ahead, least=0)
     known = length_hint(items, -1)
-    worker, crew = crew_of(codec, jobs, known if known >= 0 else None)
+    worker, crew = crew_of(codec, jobs_within(memory, jobs), known if known >= 0 else None)
+    spend = unlimited
+    if memory is not None:
+        at_a_time = min(crew.jobs, known) if known > 0 else crew.jobs
+        spend, ahead = SharedBudget(memory, at_a_time).spend, ahead or 0
 
     def work(item: Item) -> Made:
         try:
-            made = call(worker, item)
+            made = spend(lambda budget: call(worker, item, budget))
         except LatentSRError as error:
             if on_error == "raise":
                 raise

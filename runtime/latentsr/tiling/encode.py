@@ -29,8 +29,8 @@ PICTURE = "picture"
 def encode_in_tiles(codec: Codec, route: Route, run: Run, memory: str | int) -> None:
     """As `routes.execute` for an encode route, within a budget for the picture and all it becomes.
 
-    Leaves chunks, geometry and times in `run`, no values. Raises UsageError where the budget cannot
-    hold what the route takes, and errors as `execute`.
+    Leaves chunks, geometry and times in `run`, no values. Raises BudgetError where the budget
+    cannot hold what the route takes, and errors as `execute`.
     """
     work = Work(route, run, codec.machine, codec.load_engines, parse_memory(memory))
     engines = Engines(codec.load_engines, True, codec.options.precision)

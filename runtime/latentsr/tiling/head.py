@@ -17,7 +17,7 @@ from latentsr.tiling.tail import Engines, Listed, Tail, Whole, numbered, size_of
 def start(work: Work, engines: Engines) -> Tail:
     """Run the entropy steps and all that they need, and give the rest.
 
-    Raises UsageError where the budget cannot hold what they take, and errors as `routes.execute`.
+    Raises BudgetError where the budget cannot hold what they take, and errors as `routes.execute`.
     """
     listed = numbered(work.route)
     head = _head(listed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latentsr.backends.values import on_host
-from latentsr.errors import BundleError, UsageError
+from latentsr.errors import BudgetError, BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
@@ -39,7 +39,7 @@ class Work:
 def finish(tail: Tail, work: Work, region: Region, sink: Sink, strip: int) -> None:
     """Make a region of the picture, rows then columns, in tiles and put them into `sink`.
 
-    strip: bytes that the sink keeps for each sample of its widest row of tiles. Raises UsageError
+    strip: bytes that the sink keeps for each sample of its widest row of tiles. Raises BudgetError
     where the budget cannot hold what the route takes, and errors as `routes.execute`.
     """
     steps = leading_to(tail.target, tail.steps, set(tail.values))
@@ -112,7 +112,7 @@ def _make(
     plan = schedule(used, target, region, at_hand, budget, strip)
     if budget is not None and plan.bytes > budget:
         least = 1.05 * plan.bytes + held_bytes
-        raise UsageError(
+        raise BudgetError(
             f"memory budget is too small: found {shown(work.memory or 0)}, expected at least "
             f"{shown(least)} for this picture and route; give more"
         )
@@ -145,7 +145,7 @@ def run_whole(step: Whole, tail: Tail, work: Work, bring: Callable[[Any], Any] =
 
 
 def check_whole(step: Whole, size: Size, tail: Tail, work: Work) -> None:
-    """Raise UsageError where a step that is not tiled takes more than the budget.
+    """Raise BudgetError where a step that is not tiled takes more than the budget.
 
     size: rows and columns of its first input.
     """
@@ -163,7 +163,7 @@ def check_whole(step: Whole, size: Size, tail: Tail, work: Work) -> None:
         each = window.bytes
     takes = ENGINE_FACTOR * each * size[0] * size[1] + _resident(tail)
     if takes > work.memory:
-        raise UsageError(
+        raise BudgetError(
             f"memory budget is too small: found {shown(work.memory)}, expected about "
             f"{shown(takes)}, as {step.reason}; give more"
         )
