@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from latentsr.files import named_path
+
 
 class Precision(StrEnum):
     """What graphs compute in."""
@@ -37,7 +39,12 @@ BundleOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Output file, or folder for a folder or several inputs."),
+    typer.Option(
+        "--output",
+        "-o",
+        help="Output file, or folder for a folder or several inputs.",
+        parser=named_path,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 JsonLinesOption = Annotated[
