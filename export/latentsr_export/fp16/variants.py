@@ -54,22 +54,21 @@ def add_fp16(
     output = Path(output)
     check_target(output)
     shown = [to_rgb8(picture) for picture in pictures or [PICTURE]]
-    codec = Codec(bundle, "ort", EngineOptions())
-    given = cases(codec, shown)
-    progress("calibrating for FP16")
-    samples, full = record(codec, given)
-    halves = {}
-    for name in convertible(bundle):
-        if name in samples:
-            progress(f"converting {name} to FP16")
-            halves[name] = convert(bundle.graph(name), samples[name], ports)
-    progress("checking FP16 on whole routes")
-    table = changes(given, full, _results(codec, halves, given))
-    _check_gate(table, halves, samples, bundle.manifest)
-    variants = {name: {"file": f"graphs/{name}.fp16.onnx", **half.report,
-                       "parity": {"fp32": _parity(codec, name, half, samples[name])}}
-                for name, half in halves.items()}  # fmt: skip
-    codec.close()
+    with Codec(bundle, "ort", EngineOptions()) as codec:
+        given = cases(codec, shown)
+        progress("calibrating for FP16")
+        samples, full = record(codec, given)
+        halves = {}
+        for name in convertible(bundle):
+            if name in samples:
+                progress(f"converting {name} to FP16")
+                halves[name] = convert(bundle.graph(name), samples[name], ports)
+        progress("checking FP16 on whole routes")
+        table = changes(given, full, _results(codec, halves, given))
+        _check_gate(table, halves, samples, bundle.manifest)
+        variants = {name: {"file": f"graphs/{name}.fp16.onnx", **half.report,
+                           "parity": {"fp32": _parity(codec, name, half, samples[name])}}
+                    for name, half in halves.items()}  # fmt: skip
     progress("writing the FP16 graphs")
     return _write(bundle, output, halves, variants, table)
 
