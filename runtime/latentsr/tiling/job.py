@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from latentsr.backends.values import on_host
-from latentsr.errors import BudgetError, BundleError, UsageError
+from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
-from latentsr.tiling.budget import ENGINE_FACTOR, shown
+from latentsr.tiling.budget import ENGINE_FACTOR, too_small
 from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.phases import schedule
 from latentsr.tiling.plan import leading_to
@@ -110,12 +110,9 @@ def _make(
     held_bytes = _resident(tail) + kept
     budget = None if work.memory is None else work.memory - held_bytes
     plan = schedule(used, target, region, at_hand, budget, strip)
-    if budget is not None and plan.bytes > budget:
+    if work.memory is not None and plan.bytes + held_bytes > work.memory:
         least = 1.05 * plan.bytes + held_bytes
-        raise BudgetError(
-            f"memory budget is too small: found {shown(work.memory or 0)}, expected at least "
-            f"{shown(least)} for this picture and route; give more"
-        )
+        raise too_small(work.memory, "at least", least, "for this picture and route")
     held = {name: Held(value) for name, value in tail.values.items()}
     for phase in plan.phases:
         last = phase is plan.phases[-1]
@@ -163,10 +160,7 @@ def check_whole(step: Whole, size: Size, tail: Tail, work: Work) -> None:
         each = window.bytes
     takes = ENGINE_FACTOR * each * size[0] * size[1] + _resident(tail)
     if takes > work.memory:
-        raise BudgetError(
-            f"memory budget is too small: found {shown(work.memory)}, expected about "
-            f"{shown(takes)}, as {step.reason}; give more"
-        )
+        raise too_small(work.memory, "about", takes, f"as {step.reason}")
 
 
 def _resident(tail: Tail) -> int:
