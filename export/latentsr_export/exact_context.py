@@ -146,7 +146,8 @@ def _note(measure: _Measure, context: IntegerContext, features: Sequence[Floats]
     if percent > GATE:
         raise ExportError(
             f"exact context model costs too much: found {apart(percent, GATE, 2)} % more bytes, "
-            f"expected at most {GATE} %; calibrate on pictures like yours, or export without the exact graph"
+            f"expected at most {GATE} %; calibrate on pictures like yours, or export without the "
+            "exact graph"
         )
     tensors = context.tensors
     return {

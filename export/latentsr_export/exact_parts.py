@@ -57,7 +57,8 @@ def add_exact(parts: CodecParts, one: Predicted, pictures: Sequence[np.ndarray])
     if cost > GATE:
         raise ExportError(
             f"exact entropy parameters cost too much: found {apart(cost, GATE, 2)} % more bytes, "
-            f"expected at most {GATE} %; calibrate on pictures like yours, or export without the exact graph"
+            f"expected at most {GATE} %; calibrate on pictures like yours, or export without the "
+            "exact graph"
         )
     twin = GraphSpec(
         best.module, spec.inputs, spec.outputs, spec.channels, spec.stride, spec.feed, spec.rounded
