@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentsr import large_files
 from latentsr.errors import ImageError, UsageError
 from latentsr.files import is_folder, write_bytes
-from latentsr.large_files import no_bomb_warnings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -114,8 +114,8 @@ def _from_file(path: Path) -> Picture:
     if is_folder(path):
         raise ImageError(f"not a picture: found the folder {path}, expected a file")
     try:
-        with no_bomb_warnings, Pillow.open(path) as image:
-            return _from_pillow(image, str(path))
+        with path.open("rb") as file:
+            return _from_pillow(large_files.open_picture(file, str(path)), str(path))
     except ImageError:
         raise
     except FileNotFoundError:
@@ -139,8 +139,7 @@ def _from_pillow(image: Image, name: str) -> Picture:
             "convert it to PNG"
         )
     try:
-        with no_bomb_warnings:
-            image.load()
+        large_files.load(image)
         image = _upright(image)
         if image.mode == "I" or image.mode.startswith("I;16"):
             return _from_array(_gray16(image, name))

@@ -7,13 +7,14 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from latentsr import image as pictures
+from latentsr import jpeg
 from latentsr.errors import ImageError, UsageError
 from latentsr.image import save_rgb8, to_rgb8
 
@@ -197,12 +198,15 @@ def test_flipped_bytes_give_a_picture_or_an_image_error(tmp_path: Path, suffix: 
 
 def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_rgb8(np.zeros((64, 64, 3), np.uint8), tmp_path / "b.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ImageError, match="too large"):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 32 - 1)
+    message = r"picture is too large: found .*b\.png: 64x64, expected at most 4094 pixels"
+    with pytest.raises(ImageError, match=message):
         to_rgb8(tmp_path / "b.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # Pillow's way to have no limit
+    assert to_rgb8(tmp_path / "b.png").shape == (64, 64, 3)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".gif"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".lzw.tif", ".gif", ".jpg", ".webp", ".bmp"])
 @pytest.mark.parametrize("action", ["error", "default"])
 def test_large_files_bring_no_warning_of_bombs(
     tmp_path: Path,
@@ -211,7 +215,7 @@ def test_large_files_bring_no_warning_of_bombs(
     action: Literal["error", "default"],
 ) -> None:
     path = tmp_path / f"large{suffix}"
-    Image.fromarray(RGB).save(path)
+    Image.fromarray(RGB).save(path, compression="tiff_lzw" if "lzw" in suffix else None)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter(action)
@@ -221,6 +225,32 @@ def test_large_files_bring_no_warning_of_bombs(
     assert not shown
     with pytest.warns(Image.DecompressionBombWarning):
         Image.open(path).close()
+
+
+def test_files_are_read_without_a_change_of_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They belong to all threads, and what one puts back another may have changed."""
+    Image.fromarray(RGB).save(tmp_path / "large.tif")
+    Image.fromarray(RGB).save(tmp_path / "large.jpg")
+    seen = []
+
+    def watch(reader: type[ImageFile.ImageFile]) -> None:
+        plain = reader.load
+
+        def load(image: ImageFile.ImageFile) -> Any:
+            seen.append(list(warnings.filters))
+            return plain(image)
+
+        monkeypatch.setattr(reader, "load", load)
+
+    before = list(warnings.filters)
+    watch(TiffImagePlugin.TiffImageFile)
+    watch(JpegImagePlugin.JpegImageFile)
+    to_rgb8(tmp_path / "large.tif")
+    jpeg.decode((tmp_path / "large.jpg").read_bytes())
+    assert len(seen) >= 2
+    assert all(filters == before for filters in seen)
 
 
 def test_no_warning_of_bombs_from_any_of_several_threads(

@@ -81,8 +81,8 @@ def _fault(step: Step, known: Mapping[str, str], bundle: Bundle, chunks: list[st
     if missing:
         return f"values made by earlier steps, not {sorted(missing)}"
     taken = _PICTURE if op in _TAKES_PICTURES else _PLANES
-    wrong = sorted(value for value in set(inputs_of(step)) if known[value] != taken)
-    return f"{taken} as its input, not {known[wrong[0]]} as {wrong[0]} is" if wrong else None
+    others = sorted(value for value in set(inputs_of(step)) if known[value] != taken)
+    return f"{taken} as its input, not {known[others[0]]} as {others[0]} is" if others else None
 
 
 def _coding_fault(step: Step, bundle: Bundle, chunks: list[str]) -> str | None:
