@@ -17,7 +17,7 @@ from latentsr.errors import BackendError, EngineMemoryError
 
 # How engine libraries say that an allocation failed.
 _OUT_OF_MEMORY = (
-    "failed to allocate", "bad_alloc", "bad allocation", "out of memory", "not enough memory",
+    "failed to allocate", "bad alloc", "bad allocation", "out of memory", "not enough memory",
     "cannot allocate memory", "could not allocate",
 )  # fmt: skip
 
@@ -135,10 +135,15 @@ class Backend(ABC):
         """
 
 
+def tells_of_memory(text: str) -> bool:
+    """Whether this is how an engine library, or CUDA, says that there was no memory left."""
+    words = text.lower().replace("_", " ")
+    return any(sign in words for sign in _OUT_OF_MEMORY)
+
+
 def run_failure(error: Exception, label: str, found: str, shapes: object) -> BackendError:
     """The error for a run that an engine library refused, to be raised; memory apart."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+    if isinstance(error, MemoryError) or tells_of_memory(str(error)):
         return EngineMemoryError(
             f"engine {label} ran out of memory: found {found} with inputs {shapes}, expected room "
             "for them; run it in tiles, such as memory='1GiB' or --memory 1GiB"

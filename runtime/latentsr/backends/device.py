@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.errors import BackendError
+from latentsr.backends.base import tells_of_memory
+from latentsr.errors import BackendError, EngineMemoryError
 
 LIBRARIES = {
     "cuda-python": "latentsr.backends.device_cuda_python:CudaPythonDevice",
@@ -168,7 +169,7 @@ class Device(ABC):
         self._local = threading.local()
 
     def alloc(self, nbytes: int) -> Memory:
-        """New memory, not cleared; BackendError where there is none left."""
+        """New memory, not cleared; EngineMemoryError where there is none left."""
         if nbytes < 1:
             raise BackendError(f"device memory of no size: found {nbytes} bytes, expected >= 1")
         self.activate()
@@ -237,6 +238,15 @@ def open_device(index: int = 0) -> Device:
     raise BackendError(
         f"no CUDA device can be used: found that {'; '.join(faults)}; expected a GPU and its "
         "driver; look at what nvidia-smi says"
+    )
+
+
+def refusal(call: str, found: str) -> BackendError:
+    """The error for a call that CUDA refused, to be raised; EngineMemoryError for memory."""
+    kind = EngineMemoryError if tells_of_memory(found) else BackendError
+    return kind(
+        f"CUDA refuses {call}: found {found}, expected success; see the CUDA driver API for that "
+        "name"
     )
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Graph, Stream, memory_of
-from latentsr.errors import BackendError
+from latentsr.backends.device import Device, Event, Graph, Stream, memory_of, refusal
 
 SUCCESS = 0
 
@@ -22,10 +21,7 @@ def call(function: Any, *given: Any) -> Any:
     """Result of a driver function, or BackendError with the driver's name of the fault."""
     status, *results = function(*given)
     if int(status) != SUCCESS:
-        raise BackendError(
-            f"CUDA refuses {function.__name__}: found {getattr(status, 'name', status)}, expected "
-            "success; see the CUDA driver API for that name"
-        )
+        raise refusal(function.__name__, str(getattr(status, "name", status)))
     return results[0] if len(results) == 1 else tuple(results)
 
 

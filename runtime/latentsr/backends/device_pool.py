@@ -12,21 +12,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from latentsr.backends.device import Device, Event, Memory, Stream, open_device
+from latentsr.backends.lending import Lease, Pool
 from latentsr.backends.values import Resident, on_host
 from latentsr.errors import BackendError
 
 T = TypeVar("T")
-KEPT = 4
-"""Free blocks of one size that a pool keeps; what is beyond is given back to the driver."""
-
+MOST_IDLE = 1 << 30
+"""Bytes of device memory that the pools keep while nobody uses them; the driver gets the rest."""
+MOST_IDLE_PINNED = 1 << 28
+"""Likewise of page-locked host memory, which other programs cannot be given."""
 MOST_STREAMS = 16
 
 
@@ -84,61 +84,18 @@ def working(stream: Stream, *blocks: Block) -> Iterator[None]:
             block.mark(stream)
 
 
-_lent: dict[int, object] = {}
-"""What leases hold. A lease may end in a cycle, with the error of a run that failed; what it holds
-must not be finalised with it, as it goes back."""
-
-
-@dataclass
-class Lease(Generic[T]):
-    """Holds something until nobody refers to the lease; then it goes back where it came from."""
-
-    held: T
-    back: Callable[[T], object]
-
-    def __post_init__(self) -> None:
-        _lent[id(self.held)] = self.held
-
-    def __del__(self) -> None:
-        del _lent[id(self.held)]
-        self.back(self.held)
-
-
-@dataclass
-class Pool(Generic[T]):
-    """Things of a size, made once and lent again; safe from several threads.
-
-    Only single operations on deques are used, which need no lock: a lease may end at any moment,
-    also while this very thread takes one.
-    """
-
-    make: Callable[[int], T]
-    drop: Callable[[T], object]
-    free: dict[int, deque[T]] = field(default_factory=dict)
-
-    def take(self, nbytes: int) -> Lease[T]:
-        """Lend one of that size."""
-        shelf = self.free.setdefault(nbytes, deque())
-        try:
-            found = shelf.pop()
-        except IndexError:
-            found = self.make(nbytes)
-        return Lease(found, lambda thing: self._return(shelf, thing))
-
-    def _return(self, shelf: deque[T], thing: T) -> None:
-        if len(shelf) < KEPT:
-            shelf.append(thing)
-        else:
-            self.drop(thing)
-
-
 class Pools:
     """The pools of one device: device memory, and page-locked host memory."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.blocks: Pool[Block] = Pool(lambda n: Block(device.alloc(n)), Block.free)
-        self.host: Pool[np.ndarray] = Pool(device.pinned, lambda _: None)
+        self.blocks: Pool[Block] = Pool(lambda n: Block(device.alloc(n)), Block.free, MOST_IDLE)
+        self.host: Pool[np.ndarray] = Pool(device.pinned, lambda _: None, MOST_IDLE_PINNED)
+
+    def clear(self) -> bool:
+        """Give back all memory that nobody uses; whether there was any."""
+        found = self.blocks.clear(), self.host.clear()
+        return any(found)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Page-locked host memory for an array, lent until nobody refers to it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Graph, Stream
+from latentsr.backends.device import Device, Event, Graph, Stream, refusal
 from latentsr.errors import BackendError
 
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
@@ -17,10 +17,7 @@ def guarded(function: Any, *given: Any) -> Any:
     try:
         return function(*given)
     except Exception as error:  # pycuda has an error class a status
-        raise BackendError(
-            f"CUDA refuses a call: found {type(error).__name__} {error}, expected success; see the "
-            "CUDA driver API for that name"
-        ) from None
+        raise refusal("a call", f"{type(error).__name__} {error}") from None
 
 
 class PycudaEvent(Event):
