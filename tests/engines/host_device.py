@@ -118,9 +118,11 @@ class HostStream(Stream):
         view = self.device.view
         self.put(lambda: _set(view(target, nbytes), view(source, nbytes)))
 
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None:
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None:
         for row in range(rows):
-            self._copy(target + row * width, source + row * pitch, width)
+            self._copy(target + row * pitch, source + row * source_pitch, width)
 
 
 class HostDevice(Device):

@@ -9,9 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from latentsr.errors import BackendError, EngineMemoryError
 
@@ -78,7 +76,7 @@ class Engine(ABC):
     """One graph, ready to run; safe to call from several threads."""
 
     @abstractmethod
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the graph once.
 
         inputs: C-ordered float32 NCHW arrays by the graph's input names; engines on a GPU also
@@ -87,7 +85,7 @@ class Engine(ABC):
         there until `np.asarray` brings them down. Raises BackendError.
         """
 
-    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run_lean(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """As `run`, but give the memory that the run took back to the system.
 
         Engines otherwise keep it for their next run.

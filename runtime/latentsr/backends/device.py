@@ -59,6 +59,10 @@ class Memory:
         return self.address + offset
 
 
+Rows = tuple[Memory, int, int]
+"""Memory, the offset of the first row in it, and bytes from row to row."""
+
+
 class Event(ABC):
     """A point in a stream's work."""
 
@@ -98,20 +102,18 @@ class Stream(ABC):
         """Copy within the device."""
         self._copy(target.check(0, nbytes), source.check(0, nbytes), nbytes)
 
-    def copy_rows(
-        self, target: tuple[Memory, int], source: tuple[Memory, int, int], width: int, rows: int
-    ) -> None:
-        """Cut rows of `width` bytes out of wider ones, without gaps.
-
-        target: memory and offset; source: memory, offset and bytes from row to row.
-        """
-        (memory, offset), (origin, start, pitch) = target, source
+    def copy_rows(self, target: Rows, source: Rows, width: int, rows: int) -> None:
+        """Copy rows of `width` bytes within the device, such as parts of wider ones."""
         if not rows or not width:
             return
-        if pitch < width:
-            raise BackendError(f"device copy is wrong: found rows of {width} bytes, {pitch} apart")
-        begin = origin.check(start, pitch * (rows - 1) + width)
-        self._copy_rows(memory.check(offset, width * rows), begin, pitch, width, rows)
+        addresses = []
+        for memory, offset, pitch in (target, source):
+            if pitch < width:
+                raise BackendError(
+                    f"device copy is wrong: found rows of {width} bytes, {pitch} apart"
+                )
+            addresses.append(memory.check(offset, pitch * (rows - 1) + width))
+        self._copy_rows(addresses[0], target[2], addresses[1], source[2], width, rows)
 
     @abstractmethod
     def synchronize(self) -> None:
@@ -148,7 +150,9 @@ class Stream(ABC):
     def _copy(self, target: int, source: int, nbytes: int) -> None: ...
 
     @abstractmethod
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None: ...
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None: ...
 
 
 class Device(ABC):

@@ -104,12 +104,14 @@ class DriverStream(Stream):
     def _copy(self, target: int, source: int, nbytes: int) -> None:
         call(self._driver.cuMemcpyDtoDAsync, target, source, nbytes, self.raw)
 
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None:
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None:
         what = self._driver.CUDA_MEMCPY2D()
         kind = self._driver.CUmemorytype.CU_MEMORYTYPE_DEVICE
         what.srcMemoryType = what.dstMemoryType = kind
-        what.srcDevice, what.srcPitch = self._driver.CUdeviceptr(source), pitch
-        what.dstDevice, what.dstPitch = self._driver.CUdeviceptr(target), width
+        what.srcDevice, what.srcPitch = self._driver.CUdeviceptr(source), source_pitch
+        what.dstDevice, what.dstPitch = self._driver.CUdeviceptr(target), pitch
         what.WidthInBytes, what.Height = width, rows
         call(self._driver.cuMemcpy2DAsync, what, self.raw)
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Memory, Stream, open_device
+from latentsr.backends.device import Device, Event, Memory, Rows, Stream, open_device
 from latentsr.backends.lending import Lease, Pool
 from latentsr.backends.values import Resident, on_host
 from latentsr.errors import BackendError
@@ -186,18 +186,27 @@ class DeviceArray(Resident):
         images, channels, rows, columns = self.shape
         if (top, left, height, width) == (0, 0, rows, columns):
             return self
-        stream, each = self.pools.device.stream(), self.dtype.itemsize
         made = self.pools.array((images, channels, height, width), self.dtype)
-        with working(stream, self.block, made.block):
-            for plane in range(images * channels):
-                start = ((plane * rows + top) * columns + left) * each
-                stream.copy_rows(
-                    (made.block.memory, plane * height * width * each),
-                    (self.block.memory, start, columns * each),
-                    width * each,
-                    height,
-                )
+        _copy_planes(made, (0, 0), self, (top, left), (height, width))
         return made
+
+    def empty(self, height: int, width: int) -> DeviceArray:
+        """Planes of another size, not written."""
+        return self.pools.array((*self.shape[:2], height, width), self.dtype)
+
+    def put(self, piece: Any, top: int, left: int) -> None:
+        """Copy planes in, on the device."""
+        sides = zip((top, left), piece.shape[2:], self.shape[2:], strict=True)
+        if (
+            piece.dtype != self.dtype
+            or piece.shape[:2] != self.shape[:2]
+            or any(start < 0 or start + side > whole for start, side, whole in sides)
+        ):
+            raise BackendError(
+                f"planes do not fit: found {piece.dtype} {piece.shape} at ({top}, {left}), "
+                f"expected {self.dtype} within {self.shape}; report this as a fault"
+            )
+        _copy_planes(self, (top, left), self.pools.resident(piece), (0, 0), piece.shape[2:])
 
     def limited(self) -> DeviceArray | None:
         """Made by the CUDA kernels, where this build has them."""
@@ -222,3 +231,26 @@ class DeviceArray(Resident):
         with working(stream, made.block):
             self.copy_into(made.block, stream)
         return made
+
+
+def _copy_planes(
+    target: DeviceArray,
+    to: tuple[int, int],
+    source: DeviceArray,
+    begin: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    """Copy a rectangle of every plane; `to` and `begin`: its first row and column in each."""
+    stream, each = target.pools.device.stream(), target.dtype.itemsize
+    height, width = size
+
+    def rows_of(array: DeviceArray, plane: int, place: tuple[int, int]) -> Rows:
+        rows, columns = array.shape[2:]
+        start = (plane * rows + place[0]) * columns + place[1]
+        return array.block.memory, start * each, columns * each
+
+    with working(stream, source.block, target.block):
+        for plane in range(target.shape[0] * target.shape[1]):
+            stream.copy_rows(
+                rows_of(target, plane, to), rows_of(source, plane, begin), width * each, height
+            )

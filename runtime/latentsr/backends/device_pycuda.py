@@ -75,11 +75,13 @@ class PycudaStream(Stream):
     def _copy(self, target: int, source: int, nbytes: int) -> None:
         guarded(self._cuda.memcpy_dtod_async, target, source, nbytes, self.raw)
 
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None:
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None:
         what = self._cuda.Memcpy2D()
         what.set_src_device(source)
         what.set_dst_device(target)
-        what.src_pitch, what.dst_pitch = pitch, width
+        what.src_pitch, what.dst_pitch = source_pitch, pitch
         what.width_in_bytes, what.height = width, rows
         guarded(what, self.raw)
 
