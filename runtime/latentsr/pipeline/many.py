@@ -27,7 +27,8 @@ class ManyPictures:
 
     - memory: a budget such as ``"1GiB"``, with the meaning that it has for a single call, for all
       pictures in work together. Each of the jobs gets an equal part; a picture that needs more
-      waits until it is the only one in work, and gets all. Results are not in it.
+      waits until it is the only one in work, and gets all. Not in it: results, and what waits for
+      its turn.
     - jobs: pictures at a time, by default so many that jobs times the engines' threads (1 where
       `load` was given no number) is the number of cores; within a budget 1, as larger tiles are
       less work. Memory grows with them where there is no budget.

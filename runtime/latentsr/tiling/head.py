@@ -7,7 +7,6 @@ scales that may differ in the last bit from the encoder's, and so other scale in
 
 from __future__ import annotations
 
-from latentsr.backends.values import as_it_is, on_host
 from latentsr.pipeline import routes
 from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.job import Work, assemble, forget, run_whole, whole_if_unfit
@@ -28,8 +27,6 @@ def start(work: Work, engines: Engines) -> Tail:
         work.run.symbols.clear()
         left = (n for n in range(len(listed)) if n > number or n not in head)
         forget(tail, {name for n in left for name in listed[n][1]})
-    # Tiles are cut on the host.
-    tail.values = {name: on_host(value) for name, value in tail.values.items()}
     tail.steps = [tail_step(*listed[n], work.run, work.machine, engines)
                   for n in range(len(listed)) if n not in head]  # fmt: skip
     return tail
@@ -45,10 +42,8 @@ def _make(listed: Listed, tail: Tail, work: Work, engines: Engines) -> None:
         reason = f"graph {found.name} runs whole, as tiles may give other scales than the encoder's"
         found = Whole(step, inputs, outputs, reason)
     if isinstance(found, Whole):
-        # Values stay where they are: the next step may run there, too.
-        run_whole(found, tail, work, as_it_is)
+        run_whole(found, tail, work)
         return
-    tail.values |= {name: on_host(tail.values[name]) for name in inputs}
     made = found.sizes(tuple(sizes[name] for name in inputs))
     for name, size in zip(outputs, made, strict=True):
         assemble(name, [found], tail, work, size)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from latentsr.backends.values import on_host
 from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
 from latentsr.tiling.budget import ENGINE_FACTOR, too_small
 from latentsr.tiling.graph_step import GraphStep
+from latentsr.tiling.parts import Held, Region
 from latentsr.tiling.phases import schedule
 from latentsr.tiling.plan import leading_to
-from latentsr.tiling.run import Held, Sink, Tiles
-from latentsr.tiling.sinks import ArraySink, Region
+from latentsr.tiling.run import Sink, Tiles
+from latentsr.tiling.sinks import ArraySink
 from latentsr.tiling.steps import Size, TileStep
 from latentsr.tiling.tail import OLD, Load, Tail, Whole, graph_of, size_of
 
@@ -124,8 +123,8 @@ def _make(
             held[phase.chain.target] = Held(into.array, begins)
 
 
-def run_whole(step: Whole, tail: Tail, work: Work, bring: Callable[[Any], Any] = on_host) -> None:
-    """Run a step on whole values, if the budget allows; what it makes is at hand, by `bring`."""
+def run_whole(step: Whole, tail: Tail, work: Work) -> None:
+    """Run a step on whole values, if the budget allows."""
     # Entropy steps of chunks without parameters begin with nothing.
     size = size_of(tail.values[step.inputs[0]]) if step.inputs else (0, 0)
     check_whole(step, size, tail, work)
@@ -137,7 +136,7 @@ def run_whole(step: Whole, tail: Tail, work: Work, bring: Callable[[Any], Any] =
     with run.timeline.stage(label, kind) as stage:
         routes.STEPS[step.step["op"]][1](step.step, run, work.machine, stage)
     made = routes.outputs_of(step.step)
-    tail.values |= {i: bring(run.values[n]) for n, i in zip(made, step.outputs, strict=True)}
+    tail.values |= {i: run.values[n] for n, i in zip(made, step.outputs, strict=True)}
     run.values.clear()
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from latentsr.manifest import Manifest, Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
 from latentsr.tiling.graph_step import GraphStep, Unit
+from latentsr.tiling.parts import Value
 from latentsr.tiling.steps import Crop, Pad, Pointwise, Resize, Size, TileStep
 from latentsr.windows import NoWindow, Window
 
@@ -51,7 +50,7 @@ class Tail:
     """
 
     steps: list[TileStep | Whole]
-    values: dict[str, np.ndarray]
+    values: dict[str, Value]
     target: str
 
 
@@ -115,7 +114,7 @@ def graph_of(step: Mapping[str, Any], run: Run, manifest: Manifest) -> str:
     return manifest.exact.get(name, name) if run.exact else name
 
 
-def size_of(value: np.ndarray) -> Size:
+def size_of(value: Value) -> Size:
     """Rows and columns of a picture (H, W, 3) or planes (1, C, H, W)."""
     rows, columns = value.shape[:2] if value.ndim == 3 else value.shape[2:4]
     return rows, columns
