@@ -12,11 +12,12 @@ import pytest
 
 import latentsr
 from command_line import latentsr as command
+from latentsr.bundle import Bundle
 from latentsr.cli.batch import Manner, run_jobs
 from latentsr.codec import Codec
 from latentsr.errors import BudgetError, UsageError
 from latentsr.pipeline.schedule import ordered
-from latentsr.tiling.shared import SharedBudget
+from latentsr.tiling.shared import Allowance, SharedBudget
 from tiling_cases import assert_same
 
 MIB = 1 << 20
@@ -63,14 +64,17 @@ def test_parts_never_exceed_the_whole(jobs: int) -> None:
     needs = [20 * MIB if number % 3 == 0 else MIB for number in range(60)]
 
     def work(number: int) -> int:
-        def call(memory: int | None) -> int:
+        def call(allowance: Allowance | None) -> int:
+            assert allowance is not None
+            assert allowance.shared == (allowance.bytes < 24 * MIB)
+
             def made() -> int:
                 threading.Event().wait(0.001)
-                if memory < needs[number]:
+                if allowance.bytes < needs[number]:
                     raise BudgetError("too small")
                 return number
 
-            return account.use(number, memory, made)
+            return account.use(number, allowance.bytes, made)
 
         return budget.spend(call)
 
@@ -83,20 +87,31 @@ def test_parts_never_exceed_the_whole(jobs: int) -> None:
 
 
 def test_what_no_budget_holds() -> None:
-    def never(memory: int | None) -> None:
-        raise BudgetError(f"found {memory}")
+    def never(allowance: Allowance | None) -> None:
+        assert allowance is not None
+        raise BudgetError(f"found {allowance.bytes}")
 
     budget = SharedBudget("3MiB", 2)
     for _ in range(2):
         with pytest.raises(BudgetError, match=str(3 * MIB)):
             budget.spend(never)
     # Parts below the smallest budget that there is are not tried.
-    given: list[int | None] = []
+    given: list[Allowance | None] = []
     SharedBudget("3MiB", 4).spend(given.append)
-    assert given == [3 * MIB]
+    assert given == [Allowance(3 * MIB, False)]
     with pytest.raises(ValueError, match="broken"):
-        budget.spend(lambda memory: int("broken"))
-    assert budget.spend(lambda memory: memory) == 3 * MIB // 2
+        budget.spend(lambda allowance: int("broken"))
+    assert budget.spend(lambda allowance: allowance) == Allowance(3 * MIB // 2, True)
+
+
+def test_the_coder_counts_beside_other_pictures() -> None:
+    """The demo's y: 96 channels at stride 16, 9 bytes for each latent."""
+    manifest = Bundle("demo").manifest
+    assert Allowance(MIB, False).beside_coder(manifest, 7680, 4320) == MIB
+    assert Allowance(2 * MIB, True).beside_coder(manifest, 64, 64) == 2 * MIB - 16 * 96 * 9
+    assert Allowance(2 * MIB, True).beside_coder(manifest, 1, 1) == 2 * MIB - 96 * 9
+    with pytest.raises(BudgetError, match="found 100 MiB, expected about 110 MiB for the coder"):
+        Allowance(100 * MIB, True).beside_coder(manifest, 7680, 4320 + 80)
 
 
 @pytest.mark.parametrize("jobs", [None, 1, 2, 3])
@@ -115,7 +130,8 @@ def test_many(
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
     assert account.most <= 16 * MIB
-    assert account.given[1] == [16 * MIB // (jobs or 1)]
+    coder = 0 if jobs in (None, 1) else 3 * 2 * 96 * 9  # of a picture of 40 rows, 30 columns
+    assert account.given[1] == [16 * MIB // (jobs or 1) - coder]
     assert account.given[2][-1] == 16 * MIB  # a part does not hold the largest
 
 
@@ -161,8 +177,9 @@ def test_files_share_a_budget(
     """Three files; more jobs than files do not make the parts smaller."""
     account = Account()
 
-    def job(own: Codec, source: Path, target: Path, memory: int | None) -> dict[str, Any]:
-        account.use(int(source.stem), memory, lambda: threading.Event().wait(0.01))
+    def job(own: Codec, source: Path, target: Path, part: Allowance | None) -> dict[str, Any]:
+        assert part is not None
+        account.use(int(source.stem), part.bytes, lambda: threading.Event().wait(0.01))
         target.write_bytes(b"made")
         return {}
 

@@ -19,7 +19,7 @@ from latentsr.journal import Journal, bundle_identity
 from latentsr.pipeline.many import crew_of
 from latentsr.pipeline.schedule import ordered
 from latentsr.tiling.budget import parse_memory
-from latentsr.tiling.shared import SharedBudget, jobs_within, unlimited
+from latentsr.tiling.shared import Allowance, SharedBudget, jobs_within, unlimited
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
@@ -28,7 +28,7 @@ EXIT_INTERRUPTED = 130
 _AHEAD = 64  # results are a few numbers here: a large picture need not hold the others up
 
 Result = dict[str, Any]
-Job = Callable[["Codec", Path, Path, int | None], Result]
+Job = Callable[["Codec", Path, Path, Allowance | None], Result]
 PlainJob = Callable[[Path, Path], Result]
 
 
@@ -60,9 +60,9 @@ def run_jobs(
     manner: Manner,
     what: Mapping[str, Any],
 ) -> None:
-    """Run `job(codec, input, output, memory)` for each pair, as `run_pairs` does, on this machine.
+    """Run `job(codec, input, output, allowance)` for each pair, as `run_pairs` does, right here.
 
-    memory: the file's part of the budget in bytes, None without one; see `SharedBudget`. what: the
+    allowance: the file's part of the budget, None without one; see `SharedBudget`. what: the
     command and its route; the bundle and the engine are added.
     """
     worker, crew = crew_of(codec, jobs_within(manner.memory, manner.jobs), len(pairs))
@@ -72,7 +72,7 @@ def run_jobs(
         spend = SharedBudget(manner.memory, min(crew.jobs, len(pairs))).spend
 
     def within(source: Path, target: Path) -> Result:
-        return spend(lambda memory: job(worker, source, target, memory))
+        return spend(lambda allowance: job(worker, source, target, allowance))
 
     run_pairs(pairs, within, crew.jobs, manner, what)
 

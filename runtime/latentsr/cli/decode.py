@@ -30,6 +30,7 @@ from latentsr.cli.options import (
 if TYPE_CHECKING:
     from latentsr.cli.batch import Manner
     from latentsr.codec import Codec
+    from latentsr.tiling.shared import Allowance
 
     Write = Callable[[Codec, bytes, Path, int | None], tuple[int, int]]
 
@@ -107,15 +108,16 @@ def decode_files(
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
     from latentsr.files import COMPRESSAI_FILES, pair_up, read_stream, stream_suffixes
+    from latentsr.pipeline.many import stream_budget
 
     foreign = file_format is FileFormat.compressai
     own = stream_suffixes(codec.bundle.manifest.file_model)
     pairs = pair_up(inputs, COMPRESSAI_FILES if foreign else own, output, ending)
 
-    def job(own: Codec, source: Path, target: Path, memory: int | None) -> dict[str, Any]:
+    def job(own: Codec, source: Path, target: Path, allowance: Allowance | None) -> dict[str, Any]:
         data = read_stream(source)
         data = to_stream(own.bundle, data) if foreign else data
-        width, height = write(own, data, target, memory)
+        width, height = write(own, data, target, stream_budget(own, data, allowance))
         timeline = own.timeline
         facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
         for repair in own.repairs:

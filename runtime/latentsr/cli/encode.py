@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from latentsr.cli.options import (
     PrecisionOption,
     ResumeOption,
 )
+
+if TYPE_CHECKING:
+    from latentsr.tiling.shared import Allowance
 
 
 def encode(
@@ -48,6 +51,8 @@ def encode(
     from latentsr.codec import Codec, load
     from latentsr.compressai_file import from_stream
     from latentsr.files import PICTURES, check_apart, pair_up, stream_suffixes, write_bytes
+    from latentsr.image import to_rgb8
+    from latentsr.pipeline.many import picture_budget
 
     manner = Manner(as_json, as_lines, jobs, resume, memory)
     foreign = file_format is FileFormat.compressai
@@ -56,9 +61,13 @@ def encode(
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
         pairs = pair_up(inputs, PICTURES, output, ".bin" if foreign else own)
 
-        def job(own: Codec, source: Path, target: Path, memory: int | None) -> dict[str, Any]:
+        def job(
+            own: Codec, source: Path, target: Path, allowance: Allowance | None
+        ) -> dict[str, Any]:
             check_apart(source, target)
-            data = own.encode(source, route, exact=not foreign, centred=foreign, memory=memory)
+            picture = to_rgb8(source)
+            memory = picture_budget(own, picture, allowance)
+            data = own.encode(picture, route, exact=not foreign, centred=foreign, memory=memory)
             parts = own.open_stream(data)
             if foreign:
                 data = from_stream(own.bundle, parts)

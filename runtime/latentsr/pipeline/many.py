@@ -7,9 +7,10 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from latentsr.errors import LatentSRError, UsageError
+from latentsr.image import Picture, to_rgb8
 from latentsr.last_call import CallRecord
 from latentsr.pipeline.schedule import Crew, check_count, ordered, share_cores, usable_cores
-from latentsr.tiling.shared import SharedBudget, jobs_within, unlimited
+from latentsr.tiling.shared import Allowance, SharedBudget, jobs_within, unlimited
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
@@ -26,9 +27,9 @@ class ManyPictures:
     They return an iterator over the results, in the order of what they are given. Options:
 
     - memory: a budget such as ``"1GiB"``, with the meaning that it has for a single call, for all
-      pictures in work together. Each of the jobs gets an equal part; a picture that needs more
-      waits until it is the only one in work, and gets all. Not in it: results, and what waits for
-      its turn.
+      pictures in work together. Each of the jobs gets an equal part, in which the coder's own
+      arrays count as well; a picture that needs more waits until it is the only one in work, and
+      gets all. Not in it: results, and what waits for its turn.
     - jobs: pictures at a time, by default so many that jobs times the engines' threads (1 where
       `load` was given no number) is the number of cores; within a budget 1, as larger tiles are
       less work. Memory grows with them where there is no budget.
@@ -53,8 +54,8 @@ class ManyPictures:
         """`Codec.decode` of each stream; memory, options: see `ManyPictures`."""
         _codec(self).bundle.route(route, "decode")
 
-        def call(own: Codec, data: bytes, budget: int | None) -> Any:
-            return own.decode(data, route, budget)
+        def call(own: Codec, data: bytes, allowance: Allowance | None) -> Any:
+            return own.decode(data, route, stream_budget(own, data, allowance))
 
         return many(_codec(self), streams, call, memory, **options)
 
@@ -68,8 +69,8 @@ class ManyPictures:
         """`Codec.upscale` of each stream; memory, options: see `ManyPictures`."""
         _codec(self).enlarging_route(route)
 
-        def call(own: Codec, data: bytes, budget: int | None) -> Any:
-            return own.upscale(data, route, budget)
+        def call(own: Codec, data: bytes, allowance: Allowance | None) -> Any:
+            return own.upscale(data, route, stream_budget(own, data, allowance))
 
         return many(_codec(self), streams, call, memory, **options)
 
@@ -84,25 +85,42 @@ class ManyPictures:
         """`Codec.encode` of each picture; memory, options: see `ManyPictures`."""
         _codec(self).bundle.route(route, "encode")
 
-        def call(own: Codec, one: Any, budget: int | None) -> bytes:
-            return own.encode(one, route, exact, memory=budget)
+        def call(own: Codec, one: Any, allowance: Allowance | None) -> bytes:
+            picture = to_rgb8(one)
+            return own.encode(picture, route, exact, memory=picture_budget(own, picture, allowance))
 
         return many(_codec(self), images, call, memory, **options)
+
+
+def stream_budget(codec: Codec, data: bytes, allowance: Allowance | None) -> int | None:
+    """The budget for a decode within an allowance; BudgetError, and errors as `open_stream`."""
+    if allowance is None:
+        return None
+    stream = codec.open_stream(data)
+    return allowance.beside_coder(codec.bundle.manifest, stream.width, stream.height)
+
+
+def picture_budget(codec: Codec, picture: Picture, allowance: Allowance | None) -> int | None:
+    """The budget for an encode within an allowance; BudgetError."""
+    if allowance is None:
+        return None
+    height, width = picture.shape[:2]
+    return allowance.beside_coder(codec.bundle.manifest, width, height)
 
 
 def many(
     codec: Codec,
     items: Iterable[Item],
-    call: Callable[[Codec, Item, int | None], Any],
+    call: Callable[[Codec, Item, Allowance | None], Any],
     memory: str | int | None = None,
     jobs: int | None = None,
     ahead: int | None = None,
     on_error: str = "raise",
 ) -> Iterator[Any]:
-    """Results of `call(codec, item, budget)` in the items' order, as `ManyPictures` says.
+    """Results of `call(codec, item, allowance)` in the items' order, as `ManyPictures` says.
 
     `call` gets a codec whose engines have the threads that go with so many jobs, and its part of
-    the memory in bytes, None where there is no budget.
+    the memory, None where there is no budget.
     """
     if on_error not in ON_ERROR:
         raise UsageError(
@@ -119,7 +137,7 @@ def many(
 
     def work(item: Item) -> Made:
         try:
-            made = spend(lambda budget: call(worker, item, budget))
+            made = spend(lambda allowance: call(worker, item, allowance))
         except LatentSRError as error:
             if on_error == "raise":
                 raise

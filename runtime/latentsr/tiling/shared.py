@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from latentsr.errors import BudgetError
-from latentsr.tiling.budget import LEAST, parse_memory
+from latentsr.manifest import Manifest
+from latentsr.tiling.budget import LEAST, parse_memory, too_small
 
+_CODER_BYTES = 9  # of a latent: its symbol, what becomes of it, the table's row
 Made = TypeVar("Made")
 
 
@@ -18,7 +22,32 @@ def jobs_within(memory: str | int | None, jobs: int | None) -> int | None:
     return 1 if memory is not None and jobs is None else jobs
 
 
-def unlimited(call: Callable[[int | None], Made]) -> Made:
+@dataclass(frozen=True)
+class Allowance:
+    """Bytes that one picture may take; shared: while others are in work, too."""
+
+    bytes: int
+    shared: bool
+
+    def beside_coder(self, manifest: Manifest, width: int, height: int) -> int:
+        """The budget for a call that codes or decodes a picture of this size.
+
+        A call's budget is for all but the coder's own arrays. Beside other pictures they count as
+        well: BudgetError where they leave too little.
+        """
+        if not self.shared:
+            return self.bytes
+        taken = max(
+            (_CODER_BYTES * chunk.channels * math.ceil(height / chunk.stride)
+             * math.ceil(width / chunk.columns) for chunk in manifest.chunks if not chunk.is_file),
+            default=0,
+        )  # fmt: skip
+        if self.bytes - taken < LEAST:
+            raise too_small(self.bytes, "about", taken + LEAST, "for the coder's arrays")
+        return self.bytes - taken
+
+
+def unlimited(call: Callable[[Allowance | None], Made]) -> Made:
     """What `call` makes without a budget; stands in for `SharedBudget.spend`."""
     return call(None)
 
@@ -37,19 +66,19 @@ class SharedBudget:
         self._in_work = 0
         self._need_all = 0  # pictures that wait for all of it, or have it
 
-    def spend(self, call: Callable[[int | None], Made]) -> Made:
-        """What `call` makes within the bytes that it is given.
+    def spend(self, call: Callable[[Allowance | None], Made]) -> Made:
+        """What `call` makes within its allowance.
 
-        It is called again with all of them where it raises BudgetError over its part.
+        It is called again with all that there is where it raises BudgetError over its part.
         """
         if LEAST <= self._part < self._all:
             try:
                 with self._beside_others():
-                    return call(self._part)
+                    return call(Allowance(self._part, True))
             except BudgetError:
                 pass
         with self._alone():
-            return call(self._all)
+            return call(Allowance(self._all, False))
 
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
