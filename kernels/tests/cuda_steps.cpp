@@ -128,6 +128,37 @@ void check_scales(Random& random, std::size_t round) {
   expect(result.status != Status::ok || found == expected, "indexes", round);
 }
 
+// Against what the encoder on the processor does: zeros in, then latent_from_symbols().
+template <class Index>
+void check_clearing(Random& random, std::size_t round) {
+  const MeanCase with = draw_means(random);
+  const auto skip = static_cast<std::uint32_t>(random.below(70));
+  std::vector<Index> indexes(with.count);
+  std::vector<std::int32_t> symbols(with.count);
+  std::vector<float> restored(with.count);
+  for (std::size_t i = 0; i < with.count; ++i) {
+    indexes[i] = static_cast<Index>(random.below(20) == 0 ? random.next() : random.below(64));
+    symbols[i] = static_cast<std::int32_t>(random.next()) >> random.below(32);
+  }
+  latentsr::latent_from_symbols(symbols.data(), with.means(), with.count, restored.data(),
+                                Isa::scalar);
+  std::vector<std::int32_t> expected = symbols;
+  std::vector<float> expected_restored(with.count);
+  for (std::size_t i = 0; i < with.count; ++i) {
+    const std::int64_t row = indexes[i];
+    expected[i] = row >= 0 && row < skip ? 0 : symbols[i];
+  }
+  latentsr::latent_from_symbols(expected.data(), with.means(), with.count,
+                                expected_restored.data(), Isa::scalar);
+  const cuda::ClearStep<Index> step{indexes.data(), skip, with.means(), symbols.data(),
+                                    round % 3 == 0 ? nullptr : restored.data()};
+  for (std::size_t i = 0; i < with.count; ++i) {
+    step(i);
+  }
+  expect(same_bits(symbols, expected), "cleared", round);
+  expect(round % 3 == 0 || same_bits(restored, expected_restored), "restored zeros", round);
+}
+
 template <class Sample>
 void check_limits(Random& random, std::size_t round) {
   std::vector<Sample> samples(random.below(100));
@@ -231,6 +262,8 @@ int main(int argc, char** argv) {
     check_latents<Half>(random, round);
     check_scales<float>(random, round);
     check_scales<Half>(random, round);
+    check_clearing<std::uint8_t>(random, round);
+    check_clearing<std::int32_t>(random, round);
     check_limits<float>(random, round);
     check_limits<Half>(random, round);
     check_pictures<float>(random, round);

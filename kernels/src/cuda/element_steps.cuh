@@ -1,4 +1,5 @@
-// element_steps.cuh - latents to symbols and back, scales to rows, samples limited: one element each.
+// element_steps.cuh - latents to symbols and back, scales to rows, certain symbols cleared, samples
+// limited: one element each.
 //
 // A step is called with an element's number. Plain code for one thread, with the bits of ../latent_steps.cpp and ../scale_indexes.cpp. It
 // must be compiled without fused multiplications.
@@ -70,6 +71,27 @@ struct RestoreStep {
 
   LATENTSR_DEVICE void operator()(std::uint64_t i) const {
     narrow(static_cast<float>(symbols[i]) + mean_at(means, i), latent[i]);
+  }
+};
+
+// Symbols that the coder leaves out are zeros, and what a decoder restores is their mean. Added to
+// 0, as it is there: a mean of -0 ends as 0.
+template <class Index>
+struct ClearStep {
+  const Index* indexes;
+  std::uint32_t skip;
+  Means means;
+  std::int32_t* symbols;
+  float* restored;  // or null
+
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    if (static_cast<std::uint32_t>(indexes[i]) >= skip) {
+      return;
+    }
+    symbols[i] = 0;
+    if (restored != nullptr) {
+      restored[i] = 0.0f + mean_at(means, i);
+    }
   }
 };
 

@@ -103,6 +103,18 @@ struct IndexCall {
   std::uint64_t* fault;         // out
 };
 
+// What an encoder does before it leaves certain symbols out: those whose row lies below `skip`
+// become 0, and their restored values 0 + mean. All others stay.
+struct ClearCall {
+  const void* indexes;          // count, of `kind`
+  IndexKind kind;
+  std::uint32_t skip;           // a negative index lies above it
+  Means means;                  // as above
+  std::uint64_t count;
+  std::int32_t* symbols;        // in and out: count
+  float* restored;              // in and out: count, or null
+};
+
 // Samples limited to 0..1; NaN stays.
 struct LimitCall {
   const void* samples;          // count, of `kind`
