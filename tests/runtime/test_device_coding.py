@@ -69,7 +69,7 @@ def test_auto_takes_large_chunks_that_it_can_decode(
     def taken(shape: tuple[int, ...], scales: Any, means: Any, coding: Any = LANES) -> bool:
         found = models["y"].on_gpu
         assert found is not None
-        return found.takes(shape, scales, means, coding)
+        return found.decodes(shape, scales, means, coding)
 
     assert taken(LARGE, ones[LARGE], None) and taken(LARGE, ones[LARGE], ones[LARGE])
     assert not taken(SMALL, ones[SMALL], None)
