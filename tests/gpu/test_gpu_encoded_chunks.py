@@ -151,11 +151,13 @@ def test_an_encode_after_a_fault_is_whole(device: Device) -> None:
     compare(model, *given)
 
 
-def test_latents_of_another_threads_stream_are_waited_for(device: Device) -> None:
-    given = drawn(13)
+@pytest.mark.parametrize("late", [0, 1, 2], ids=["latent", "scales", "means"])
+def test_values_of_another_threads_stream_are_waited_for(device: Device, late: int) -> None:
+    model, given = model_of("gaussian", SHAPE[1], 20), list(drawn(13))
+    expected = model.encode(*given, CODING)[0]
     with ThreadPoolExecutor(1) as pool:
-        arrays = [pool.submit(pools_of(0).resident, value).result() for value in given]
-    compare(model_of("gaussian", SHAPE[1], 20), *arrays)
+        given[late] = pool.submit(pools_of(0).resident, given[late]).result()
+    assert on_device(model).encode(*given, CODING)[0] == expected
 
 
 def test_memory_goes_round(device: Device) -> None:

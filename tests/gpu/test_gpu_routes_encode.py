@@ -96,7 +96,7 @@ def test_compressais_form_stays_with_the_processor(load: Load, picture: np.ndarr
 
 
 def test_pictures_in_tiles(load: Load, picture: np.ndarray) -> None:
-    """Graphs work on host memory then, chunk by chunk the device codes."""
+    """Planes are made on the host then, a tile at a time; latents are coded on the device."""
     with load("cpu") as plain, load("cuda") as codec:
         for memory in ("8GiB", "48MiB"):
             expected = plain.encode(picture, memory=memory)
