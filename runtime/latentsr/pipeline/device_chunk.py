@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from latentsr.pipeline.entropy_step import Coding, EntropyModel
 
 _START = np.dtype([("stream", STREAM), ("crc", "<u4")])
+_LEAST_ROOM = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class DeviceChunk:
 
     def __init__(self, model: EntropyModel, index: int) -> None:
         self.model, self._index = model, index
+        self._coder: DeviceCoder | None = None
         self._kept: dict[str, tuple[Any, DeviceArray]] = {}
         self._lock = threading.Lock()
 
@@ -65,10 +67,13 @@ class DeviceChunk:
         """The memory that all engines of the GPU share."""
         return pools_of(self._index)
 
-    @cached_property
+    @property
     def coder(self) -> DeviceCoder:
-        """The coder of the chunk's tables; two threads may both make it, without harm."""
-        return DeviceCoder(self.model.coder.tables, self.model.coder.skip)
+        """The coder of the chunk's tables, made once: its copy on the device goes by what it is."""
+        with self._lock:
+            if self._coder is None:
+                self._coder = DeviceCoder(self.model.coder.tables, self.model.coder.skip)
+            return self._coder
 
     @property
     def tables(self) -> DeviceArray:
@@ -153,9 +158,6 @@ def raise_fault(faults: Iterable[LatentSRError | None]) -> None:
 def power_of_two(size: int) -> int:
     """Room for so many bytes: streams have all sizes, and the pools keep memory of each size."""
     return max(_LEAST_ROOM, 1 << (size - 1).bit_length())
-
-
-_LEAST_ROOM = 1 << 12
 
 
 def _fits(value: Any, shape: tuple[int, ...]) -> bool:

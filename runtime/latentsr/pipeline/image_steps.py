@@ -45,7 +45,7 @@ def pad(
     Samples are `image.astype(float32) * float32(1 / 255)`. In an encode route this is the picture
     that the stream will hold: its size and padding become the run's. ``multiple`` in the step takes
     the place of the run's, for pictures that another graph has yet to reduce. make: makes the
-    planes on a device, where only the picture's bytes then go, and where they stay.
+    planes on a device, where they stay, from the picture's bytes.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise BundleError(

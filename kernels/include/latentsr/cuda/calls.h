@@ -108,7 +108,7 @@ struct IndexCall {
 struct ClearCall {
   const void* indexes;          // count, of `kind`
   IndexKind kind;
-  std::uint32_t skip;           // a negative index lies above it
+  std::uint32_t skip;           // negative indexes are not below it
   Means means;                  // as above
   std::uint64_t count;
   std::int32_t* symbols;        // in and out: count
