@@ -51,11 +51,12 @@ struct QuantiseStep {
   LATENTSR_DEVICE void operator()(std::uint64_t i) const {
     const float mean = mean_at(means, i);
     const float residual = widen(latent[i]) - mean;
-    if (!(fabsf(residual) <= kSymbolLimit)) {  // NaN, too
+    const bool fits = fabsf(residual) <= kSymbolLimit;  // NaN does not
+    if (!fits) {
       note_fault(fault, i);
-      return;
     }
-    const auto symbol = static_cast<std::int32_t>(rintf(residual));
+    // Written all the same: an encoder that is in the stream already reads it.
+    const auto symbol = fits ? static_cast<std::int32_t>(rintf(residual)) : 0;
     symbols[i] = symbol;
     if (restored != nullptr) {
       restored[i] = static_cast<float>(symbol) + mean;
@@ -121,8 +122,7 @@ struct IndexStep {
   LATENTSR_DEVICE void operator()(std::uint64_t i, const float* limits) const {
     const float scale = widen(scales[i]);
     if (scale != scale) {
-      note_fault(fault, i);
-      return;
+      note_fault(fault, i);  // no threshold is below it, so the coder that comes next reads row 0
     }
     std::uint32_t first = 0;
     for (std::uint32_t left = threshold_count; left != 0;) {

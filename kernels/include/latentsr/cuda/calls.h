@@ -71,7 +71,7 @@ struct CrcCall {
 // `fault`, below, is one number: the first position at which something was wrong, or 2^64 - 1
 // where nothing was. The call resets it first.
 
-// symbols_from_latent(): fault = the first residual out of range.
+// symbols_from_latent(): fault = the first residual out of range, for which the symbol 0 is written.
 struct QuantiseCall {
   const void* latent;           // count, of `kind`; FP16 is widened first
   SampleKind kind;
@@ -92,7 +92,7 @@ struct RestoreCall {
   SampleKind kind;
 };
 
-// scale_indexes(): fault = the first NaN.
+// scale_indexes(): fault = the first NaN, for which row 0 is written.
 struct IndexCall {
   const void* scales;           // count, of `kind`
   SampleKind kind;
