@@ -248,7 +248,7 @@ def load(
     ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
     1..1024, None leaves it to the library. profile: let the engines measure their nodes, for
     `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
-    where `latentsr build` made it. coder: what decodes our streams where engines run on a GPU,
+    where `latentsr build` made it. coder: what codes our streams where engines run on a GPU,
     ``cpu``, ``cuda``, or ``auto``, which is ``cuda`` for large pictures.
     Raises BundleError, BackendError, UsageError.
     """

@@ -10,6 +10,8 @@ import typer
 from latentsr.cli.options import (
     BackendOption,
     BundleOption,
+    CoderOption,
+    EntropyCoder,
     FileFormat,
     FileThreadsOption,
     FormatOption,
@@ -38,6 +40,7 @@ def encode(
     backend: BackendOption = "ort",
     threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    coder: CoderOption = EntropyCoder.auto,
     memory: MemoryOption = None,
     as_json: JsonOption = False,
     as_lines: JsonLinesOption = False,
@@ -56,7 +59,7 @@ def encode(
 
     manner = Manner(as_json, as_lines, jobs, resume, memory)
     foreign = file_format is FileFormat.compressai
-    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision, coder=coder) as codec:
         codec.bundle.route(route, "encode")
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
         pairs = pair_up(inputs, PICTURES, output, ".bin" if foreign else own)

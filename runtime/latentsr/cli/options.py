@@ -20,7 +20,7 @@ class Precision(StrEnum):
 
 
 class EntropyCoder(StrEnum):
-    """What reads the entropy-coded data."""
+    """What reads and writes the entropy-coded data."""
 
     auto = "auto"
     cpu = "cpu"
@@ -70,9 +70,7 @@ PrecisionOption = Annotated[
 ]
 CoderOption = Annotated[
     EntropyCoder,
-    typer.Option(
-        help="What decodes our streams for engines on a GPU; auto: it, if they are large."
-    ),
+    typer.Option(help="What codes our streams for engines on a GPU; auto: it, if they are large."),
 ]
 MemoryOption = Annotated[
     str | None,
