@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from engines import pycuda_stand_in
 from engines.device_checks import CHECKS
 from engines.host_device import HostDevice
 from engines.require import gpu_or_skip
-from latentsr.backends import device_ctypes
+from latentsr.backends import device_ctypes, device_pycuda
 from latentsr.backends.device import Device, open_device
 from latentsr.backends.device_pycuda import NON_BLOCKING
 from latentsr.errors import BackendError
@@ -38,6 +40,25 @@ def test_by_pycudas_interface(
     from latentsr.backends.device_pycuda import PycudaDevice
 
     check(PycudaDevice(0))
+
+
+def test_pycudas_threads_end_without_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, driver = pycuda_stand_in.make()
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    device = device_pycuda.PycudaDevice(0)
+    made = []
+    thread = threading.Thread(target=lambda: made.append((device.stream(), device.alloc(8))))
+    thread.start()
+    thread.join()
+    assert driver.stacks == {thread.ident: []}
+    made[0][1].free()  # on another thread, whose first call this is
+    own = driver.stacks[threading.get_ident()]
+    assert len(own) == 1 == len(at_exit)
+    at_exit[0]()
+    assert not own
 
 
 @pytest.mark.parametrize("library", ["cuda-python", "ctypes"])
