@@ -79,6 +79,7 @@ def test_over_an_imitated_driver(library: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"on Imitation GPU by {library} ") == len(CHECKS)
+    assert "page-locked arrays left: 0\n" in done.stdout
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
