@@ -143,6 +143,15 @@ def arrays_on_the_device(device: Device) -> None:
     np.testing.assert_array_equal(found, given)
 
 
+def copies_keep_what_they_read_from(device: Device) -> None:
+    """Page-locked memory is read after the call, so a temporary array must not go before."""
+    pools, given = Pools(device), np.arange(60, dtype=np.float32).reshape(5, 12).T
+    array = pools.resident(given)
+    assert array.source is not None and array.source.flags.c_contiguous
+    np.testing.assert_array_equal(array.source, given)
+    np.testing.assert_array_equal(array.to_host(), given)
+
+
 def blocks_come_back(device: Device) -> None:
     pools = Pools(device)
     lease = pools.blocks.take(64)
@@ -220,7 +229,7 @@ CHECKS = (
     bytes_there_and_back, memory_of_others_is_not_freed, copies_within_the_device,
     nothing_leaves_its_memory,
     threads_have_their_streams, events_order_and_time, graphs_do_their_work_again,
-    arrays_on_the_device, blocks_come_back, blocks_come_back_whole_from_a_cycle,
+    arrays_on_the_device, copies_keep_what_they_read_from, blocks_come_back, blocks_come_back_whole_from_a_cycle,
     blocks_outlive_many_streams, memory_goes_on_threads_that_never_used_the_device,
     device_tells_what_it_is,
 )  # fmt: skip
