@@ -52,7 +52,7 @@ def check_planes(graph: str, port: str, value: Any) -> None:
         )
 
 
-def check_picture(picture: np.ndarray, size: tuple[int, int]) -> None:
+def check_picture(picture: Any, size: tuple[int, int]) -> None:
     """Raise BundleError for what is no picture of this height and width."""
     expected = (*size, 3)
     if picture.shape != expected or picture.dtype != np.uint8:

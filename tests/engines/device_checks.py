@@ -40,12 +40,17 @@ def copies_within_the_device(device: Device) -> None:
     first, second = device.alloc(64), device.alloc(64)
     stream.upload(first, np.arange(64, dtype=np.uint8))
     stream.copy(second, first, 64)
-    stream.copy_rows((second, 4), (first, 17, 16), 3, 3)
+    stream.copy_rows((second, 4, 3), (first, 17, 16), 3, 3)
+    stream.copy_rows((second, 20, 20), (first, 62, 2), 2, 1)
+    stream.copy_rows((second, 24, 16), (first, 0, 5), 4, 3)
     found = np.empty(64, np.uint8)
     stream.download(found, second)
     stream.synchronize()
     expected = np.arange(64, dtype=np.uint8)
     expected[4:13] = [17, 18, 19, 33, 34, 35, 49, 50, 51]
+    expected[20:22] = [62, 63]
+    for row in range(3):
+        expected[24 + 16 * row :][:4] = range(5 * row, 5 * row + 4)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -58,9 +63,11 @@ def nothing_leaves_its_memory(device: Device) -> None:
         lambda: stream.download(np.zeros(65, np.uint8), memory),
         lambda: stream.copy(memory, other, 65),
         lambda: stream.copy(other, memory, 65),
-        lambda: stream.copy_rows((memory, 0), (other, 0, 60), 20, 4),
-        lambda: stream.copy_rows((memory, 0), (other, 80, 20), 10, 4),
-        lambda: stream.copy_rows((memory, 0), (other, 0, 5), 10, 2),
+        lambda: stream.copy_rows((memory, 0, 20), (other, 0, 60), 20, 4),
+        lambda: stream.copy_rows((memory, 0, 10), (other, 80, 20), 10, 4),
+        lambda: stream.copy_rows((memory, 0, 10), (other, 0, 5), 10, 2),
+        lambda: stream.copy_rows((memory, 0, 5), (other, 0, 10), 10, 2),
+        lambda: stream.copy_rows((memory, 8, 20), (other, 0, 10), 10, 4),
     ]
     for each in wrong:
         with pytest.raises(BackendError, match="device copy"):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Graph, Memory, Stream
+from latentsr.backends.device import Device, Event, Graph, Memory, Stream, refusal
 from latentsr.errors import BackendError
 
 Work = Callable[[], None]
@@ -118,13 +118,15 @@ class HostStream(Stream):
         view = self.device.view
         self.put(lambda: _set(view(target, nbytes), view(source, nbytes)))
 
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None:
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None:
         for row in range(rows):
-            self._copy(target + row * width, source + row * pitch, width)
+            self._copy(target + row * pitch, source + row * source_pitch, width)
 
 
 class HostDevice(Device):
-    """See the module. `live` maps addresses to allocations."""
+    """See the module. `live` maps addresses to allocations; `capacity` is what they may come to."""
 
     UNWRITTEN = 0xA5
     name, capability, driver, library = "Host GPU", (9, 0), 13000, "host memory"
@@ -137,6 +139,7 @@ class HostDevice(Device):
         self.graphs: list[HostGraph] = []
         self.handles = itertools.count(1)
         self.refuse_capture = False
+        self.capacity: int | None = None
         # One thread does work at a time: who finds work begun by another waits until it is done.
         self.working = threading.RLock()
         self._next = 1 << 20
@@ -160,7 +163,14 @@ class HostDevice(Device):
     def event(self) -> HostEvent:
         return HostEvent()
 
+    def check_room(self, nbytes: int) -> None:
+        """Refuse as the driver does what goes beyond the capacity."""
+        used = sum(block.size for block in self.live.values())
+        if self.capacity is not None and used + nbytes > self.capacity:
+            raise refusal("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
+
     def _alloc(self, nbytes: int) -> int:
+        self.check_room(nbytes)
         address = self._next
         self._next += nbytes + 4096
         self.live[address] = np.full(nbytes, self.UNWRITTEN, np.uint8)
@@ -181,6 +191,7 @@ class AddressedDevice(HostDevice):
         return super().adopt(address, nbytes, owner)
 
     def _alloc(self, nbytes: int) -> int:
+        self.check_room(nbytes)
         room = np.full(nbytes + self.ALIGNMENT, self.UNWRITTEN, np.uint8)
         begin = -room.ctypes.data % self.ALIGNMENT
         block = room[begin : begin + nbytes]

@@ -69,10 +69,10 @@ def make() -> tuple[ModuleType, ModuleType]:
             self.target = devptr
 
         def __call__(self, stream: Stream) -> None:
-            assert self.dst_pitch == self.width_in_bytes
             stream.stream._copy_rows(
-                self.target, self.source, self.src_pitch, self.width_in_bytes, self.height
-            )
+                self.target, self.dst_pitch, self.source, self.src_pitch, self.width_in_bytes,
+                self.height,
+            )  # fmt: skip
 
     class Context:
         def push(self) -> None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from latentsr.errors import BackendError, EngineMemoryError
 
 # How engine libraries say that an allocation failed.
 _OUT_OF_MEMORY = (
-    "failed to allocate", "bad_alloc", "bad allocation", "out of memory", "not enough memory",
+    "failed to allocate", "bad alloc", "bad allocation", "out of memory", "not enough memory",
     "cannot allocate memory", "could not allocate",
 )  # fmt: skip
 
@@ -80,7 +78,7 @@ class Engine(ABC):
     """One graph, ready to run; safe to call from several threads."""
 
     @abstractmethod
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the graph once.
 
         inputs: C-ordered float32 NCHW arrays by the graph's input names; engines on a GPU also
@@ -89,7 +87,7 @@ class Engine(ABC):
         there until `np.asarray` brings them down. Raises BackendError.
         """
 
-    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run_lean(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """As `run`, but give the memory that the run took back to the system.
 
         Engines otherwise keep it for their next run.
@@ -137,10 +135,15 @@ class Backend(ABC):
         """
 
 
+def tells_of_memory(text: str) -> bool:
+    """Whether this is how an engine library, or CUDA, says that there was no memory left."""
+    words = text.lower().replace("_", " ")
+    return any(sign in words for sign in _OUT_OF_MEMORY)
+
+
 def run_failure(error: Exception, label: str, found: str, shapes: object) -> BackendError:
     """The error for a run that an engine library refused, to be raised; memory apart."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+    if isinstance(error, MemoryError) or tells_of_memory(str(error)):
         return EngineMemoryError(
             f"engine {label} ran out of memory: found {found} with inputs {shapes}, expected room "
             "for them; run it in tiles, such as memory='1GiB' or --memory 1GiB"

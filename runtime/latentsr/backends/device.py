@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.errors import BackendError
+from latentsr.backends.base import tells_of_memory
+from latentsr.errors import BackendError, EngineMemoryError
 
 LIBRARIES = {
     "cuda-python": "latentsr.backends.device_cuda_python:CudaPythonDevice",
@@ -56,6 +57,10 @@ class Memory:
                 f"{expected}; report this as a fault"
             )
         return self.address + offset
+
+
+Rows = tuple[Memory, int, int]
+"""Memory, the offset of the first row in it, and bytes from row to row."""
 
 
 class Event(ABC):
@@ -97,20 +102,18 @@ class Stream(ABC):
         """Copy within the device."""
         self._copy(target.check(0, nbytes), source.check(0, nbytes), nbytes)
 
-    def copy_rows(
-        self, target: tuple[Memory, int], source: tuple[Memory, int, int], width: int, rows: int
-    ) -> None:
-        """Cut rows of `width` bytes out of wider ones, without gaps.
-
-        target: memory and offset; source: memory, offset and bytes from row to row.
-        """
-        (memory, offset), (origin, start, pitch) = target, source
+    def copy_rows(self, target: Rows, source: Rows, width: int, rows: int) -> None:
+        """Copy rows of `width` bytes within the device, such as parts of wider ones."""
         if not rows or not width:
             return
-        if pitch < width:
-            raise BackendError(f"device copy is wrong: found rows of {width} bytes, {pitch} apart")
-        begin = origin.check(start, pitch * (rows - 1) + width)
-        self._copy_rows(memory.check(offset, width * rows), begin, pitch, width, rows)
+        addresses = []
+        for memory, offset, pitch in (target, source):
+            if pitch < width:
+                raise BackendError(
+                    f"device copy is wrong: found rows of {width} bytes, {pitch} apart"
+                )
+            addresses.append(memory.check(offset, pitch * (rows - 1) + width))
+        self._copy_rows(addresses[0], target[2], addresses[1], source[2], width, rows)
 
     @abstractmethod
     def synchronize(self) -> None:
@@ -147,7 +150,9 @@ class Stream(ABC):
     def _copy(self, target: int, source: int, nbytes: int) -> None: ...
 
     @abstractmethod
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None: ...
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None: ...
 
 
 class Device(ABC):
@@ -168,7 +173,7 @@ class Device(ABC):
         self._local = threading.local()
 
     def alloc(self, nbytes: int) -> Memory:
-        """New memory, not cleared; BackendError where there is none left."""
+        """New memory, not cleared; EngineMemoryError where there is none left."""
         if nbytes < 1:
             raise BackendError(f"device memory of no size: found {nbytes} bytes, expected >= 1")
         self.activate()
@@ -237,6 +242,15 @@ def open_device(index: int = 0) -> Device:
     raise BackendError(
         f"no CUDA device can be used: found that {'; '.join(faults)}; expected a GPU and its "
         "driver; look at what nvidia-smi says"
+    )
+
+
+def refusal(call: str, found: str) -> BackendError:
+    """The error for a call that CUDA refused, to be raised; EngineMemoryError for memory."""
+    kind = EngineMemoryError if tells_of_memory(found) else BackendError
+    return kind(
+        f"CUDA refuses {call}: found {found}, expected success; see the CUDA driver API for that "
+        "name"
     )
 
 

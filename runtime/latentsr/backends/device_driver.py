@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Graph, Stream, memory_of
-from latentsr.errors import BackendError
+from latentsr.backends.device import Device, Event, Graph, Stream, memory_of, refusal
 
 SUCCESS = 0
 
@@ -22,10 +21,7 @@ def call(function: Any, *given: Any) -> Any:
     """Result of a driver function, or BackendError with the driver's name of the fault."""
     status, *results = function(*given)
     if int(status) != SUCCESS:
-        raise BackendError(
-            f"CUDA refuses {function.__name__}: found {getattr(status, 'name', status)}, expected "
-            "success; see the CUDA driver API for that name"
-        )
+        raise refusal(function.__name__, str(getattr(status, "name", status)))
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -108,12 +104,14 @@ class DriverStream(Stream):
     def _copy(self, target: int, source: int, nbytes: int) -> None:
         call(self._driver.cuMemcpyDtoDAsync, target, source, nbytes, self.raw)
 
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None:
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None:
         what = self._driver.CUDA_MEMCPY2D()
         kind = self._driver.CUmemorytype.CU_MEMORYTYPE_DEVICE
         what.srcMemoryType = what.dstMemoryType = kind
-        what.srcDevice, what.srcPitch = self._driver.CUdeviceptr(source), pitch
-        what.dstDevice, what.dstPitch = self._driver.CUdeviceptr(target), width
+        what.srcDevice, what.srcPitch = self._driver.CUdeviceptr(source), source_pitch
+        what.dstDevice, what.dstPitch = self._driver.CUdeviceptr(target), pitch
         what.WidthInBytes, what.Height = width, rows
         call(self._driver.cuMemcpy2DAsync, what, self.raw)
 

@@ -12,21 +12,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Memory, Stream, open_device
+from latentsr.backends.device import Device, Event, Memory, Rows, Stream, open_device
+from latentsr.backends.lending import Lease, Pool
 from latentsr.backends.values import Resident, on_host
 from latentsr.errors import BackendError
 
 T = TypeVar("T")
-KEPT = 4
-"""Free blocks of one size that a pool keeps; what is beyond is given back to the driver."""
-
+MOST_IDLE = 1 << 30
+"""Bytes of device memory that the pools keep while nobody uses them; the driver gets the rest."""
+MOST_IDLE_PINNED = 1 << 28
+"""Likewise of page-locked host memory, which other programs cannot be given."""
 MOST_STREAMS = 16
 
 
@@ -84,61 +84,18 @@ def working(stream: Stream, *blocks: Block) -> Iterator[None]:
             block.mark(stream)
 
 
-_lent: dict[int, object] = {}
-"""What leases hold. A lease may end in a cycle, with the error of a run that failed; what it holds
-must not be finalised with it, as it goes back."""
-
-
-@dataclass
-class Lease(Generic[T]):
-    """Holds something until nobody refers to the lease; then it goes back where it came from."""
-
-    held: T
-    back: Callable[[T], object]
-
-    def __post_init__(self) -> None:
-        _lent[id(self.held)] = self.held
-
-    def __del__(self) -> None:
-        del _lent[id(self.held)]
-        self.back(self.held)
-
-
-@dataclass
-class Pool(Generic[T]):
-    """Things of a size, made once and lent again; safe from several threads.
-
-    Only single operations on deques are used, which need no lock: a lease may end at any moment,
-    also while this very thread takes one.
-    """
-
-    make: Callable[[int], T]
-    drop: Callable[[T], object]
-    free: dict[int, deque[T]] = field(default_factory=dict)
-
-    def take(self, nbytes: int) -> Lease[T]:
-        """Lend one of that size."""
-        shelf = self.free.setdefault(nbytes, deque())
-        try:
-            found = shelf.pop()
-        except IndexError:
-            found = self.make(nbytes)
-        return Lease(found, lambda thing: self._return(shelf, thing))
-
-    def _return(self, shelf: deque[T], thing: T) -> None:
-        if len(shelf) < KEPT:
-            shelf.append(thing)
-        else:
-            self.drop(thing)
-
-
 class Pools:
     """The pools of one device: device memory, and page-locked host memory."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.blocks: Pool[Block] = Pool(lambda n: Block(device.alloc(n)), Block.free)
-        self.host: Pool[np.ndarray] = Pool(device.pinned, lambda _: None)
+        self.blocks: Pool[Block] = Pool(lambda n: Block(device.alloc(n)), Block.free, MOST_IDLE)
+        self.host: Pool[np.ndarray] = Pool(device.pinned, lambda _: None, MOST_IDLE_PINNED)
+
+    def clear(self) -> bool:
+        """Give back all memory that nobody uses; whether there was any."""
+        found = self.blocks.clear(), self.host.clear()
+        return any(found)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Page-locked host memory for an array, lent until nobody refers to it."""
@@ -231,18 +188,27 @@ class DeviceArray(Resident):
         images, channels, rows, columns = self.shape
         if (top, left, height, width) == (0, 0, rows, columns):
             return self
-        stream, each = self.pools.device.stream(), self.dtype.itemsize
         made = self.pools.array((images, channels, height, width), self.dtype)
-        with working(stream, self.block, made.block):
-            for plane in range(images * channels):
-                start = ((plane * rows + top) * columns + left) * each
-                stream.copy_rows(
-                    (made.block.memory, plane * height * width * each),
-                    (self.block.memory, start, columns * each),
-                    width * each,
-                    height,
-                )
+        _copy_planes(made, (0, 0), self, (top, left), (height, width))
         return made
+
+    def empty(self, height: int, width: int) -> DeviceArray:
+        """Planes of another size, not written."""
+        return self.pools.array((*self.shape[:2], height, width), self.dtype)
+
+    def put(self, piece: Any, top: int, left: int) -> None:
+        """Copy planes in, on the device."""
+        sides = zip((top, left), piece.shape[2:], self.shape[2:], strict=True)
+        if (
+            piece.dtype != self.dtype
+            or piece.shape[:2] != self.shape[:2]
+            or any(start < 0 or start + side > whole for start, side, whole in sides)
+        ):
+            raise BackendError(
+                f"planes do not fit: found {piece.dtype} {piece.shape} at ({top}, {left}), "
+                f"expected {self.dtype} within {self.shape}; report this as a fault"
+            )
+        _copy_planes(self, (top, left), self.pools.resident(piece), (0, 0), piece.shape[2:])
 
     def limited(self) -> DeviceArray | None:
         """Made by the CUDA kernels, where this build has them."""
@@ -267,3 +233,26 @@ class DeviceArray(Resident):
         with working(stream, made.block):
             self.copy_into(made.block, stream)
         return made
+
+
+def _copy_planes(
+    target: DeviceArray,
+    to: tuple[int, int],
+    source: DeviceArray,
+    begin: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    """Copy a rectangle of every plane; `to` and `begin`: its first row and column in each."""
+    stream, each = target.pools.device.stream(), target.dtype.itemsize
+    height, width = size
+
+    def rows_of(array: DeviceArray, plane: int, place: tuple[int, int]) -> Rows:
+        rows, columns = array.shape[2:]
+        start = (plane * rows + place[0]) * columns + place[1]
+        return array.block.memory, start * each, columns * each
+
+    with working(stream, source.block, target.block):
+        for plane in range(target.shape[0] * target.shape[1]):
+            stream.copy_rows(
+                rows_of(target, plane, to), rows_of(source, plane, begin), width * each, height
+            )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latentsr.backends.device import Device, Event, Graph, Stream
+from latentsr.backends.device import Device, Event, Graph, Stream, refusal
 from latentsr.errors import BackendError
 
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
@@ -20,10 +20,7 @@ def guarded(function: Any, *given: Any) -> Any:
     try:
         return function(*given)
     except Exception as error:  # pycuda has an error class a status
-        raise BackendError(
-            f"CUDA refuses a call: found {type(error).__name__} {error}, expected success; see the "
-            "CUDA driver API for that name"
-        ) from None
+        raise refusal("a call", f"{type(error).__name__} {error}") from None
 
 
 class PycudaEvent(Event):
@@ -81,11 +78,13 @@ class PycudaStream(Stream):
     def _copy(self, target: int, source: int, nbytes: int) -> None:
         guarded(self._cuda.memcpy_dtod_async, target, source, nbytes, self.raw)
 
-    def _copy_rows(self, target: int, source: int, pitch: int, width: int, rows: int) -> None:
+    def _copy_rows(
+        self, target: int, pitch: int, source: int, source_pitch: int, width: int, rows: int
+    ) -> None:
         what = self._cuda.Memcpy2D()
         what.set_src_device(source)
         what.set_dst_device(target)
-        what.src_pitch, what.dst_pitch = pitch, width
+        what.src_pitch, what.dst_pitch = source_pitch, pitch
         what.width_in_bytes, what.height = width, rows
         guarded(what, self.raw)
 

@@ -18,15 +18,15 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from latentsr.backends.base import Engine, EngineOptions
+from latentsr.backends.base import Engine, EngineOptions, run_failure
 from latentsr.backends.device import parse_index
 from latentsr.backends.device_pool import Block, DeviceArray, Pools, working
-from latentsr.errors import BackendError
+from latentsr.errors import BackendError, EngineMemoryError
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 IDLE_PLACES = 4
@@ -49,15 +49,30 @@ class BoundEngine(Engine):
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the session once; outputs stay on the device."""
+        return self._with_room(inputs, self._bound_run)
+
+    def _with_room(
+        self, inputs: Mapping[str, Any], run: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Run, again where memory ran out and the pools had some to give back."""
         try:
-            binding = self._session.io_binding()
-            # Held until the run has ended: a binding knows addresses only.
-            given = {name: self._pools.resident(value) for name, value in inputs.items()}
-            for name, array in given.items():
-                self._bind_input(binding, name, array)
-            made = self._outputs_of(binding, None)
+            return run(inputs)
+        except Exception as error:
+            failure = _failed(self._label, error, inputs)
+            if not (isinstance(failure, EngineMemoryError) and self._pools.clear()):
+                raise failure from error
+        try:
+            return run(inputs)
         except Exception as error:
             raise _failed(self._label, error, inputs) from error
+
+    def _bound_run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        binding = self._session.io_binding()
+        # Held until the run has ended: a binding knows addresses only.
+        given = {name: self._pools.resident(value) for name, value in inputs.items()}
+        for name, array in given.items():
+            self._bind_input(binding, name, array)
+        made = self._outputs_of(binding, None)
         return {name: self._adopted(value) for name, value in made.items()}
 
     @property
@@ -110,20 +125,20 @@ class CapturingEngine(BoundEngine):
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run, or launch what was captured; one run at a time."""
-        key = {name: (tuple(value.shape), value.dtype) for name, value in inputs.items()}
         with self._lock:
-            place = next((p for p in self._places if p.key == key), None)
-            try:
-                if place is None:
-                    place = self._new_place(inputs, key)
-                else:
-                    self._feed(place, inputs)
-                for array in (*place.inputs.values(), *place.outputs.values()):
-                    array.block.wait()
-                self._session.run_with_iobinding(place.binding, _graph_number(place.number))
-                return {name: array.copy() for name, array in place.outputs.items()}
-            except Exception as error:
-                raise _failed(self._label, error, inputs) from error
+            return self._with_room(inputs, self._captured_run)
+
+    def _captured_run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        key = {name: (tuple(value.shape), value.dtype) for name, value in inputs.items()}
+        place = next((p for p in self._places if p.key == key), None)
+        if place is None:
+            place = self._new_place(inputs, key)
+        else:
+            self._feed(place, inputs)
+        for array in (*place.inputs.values(), *place.outputs.values()):
+            array.block.wait()
+        self._session.run_with_iobinding(place.binding, _graph_number(place.number))
+        return {name: array.copy() for name, array in place.outputs.items()}
 
     @property
     def runs_on(self) -> str:
@@ -267,10 +282,7 @@ def _graph_number(number: int) -> Any:
 
 def _failed(label: str, error: Exception, inputs: Mapping[str, Any]) -> BackendError:
     shapes = {name: tuple(value.shape) for name, value in inputs.items()}
-    return BackendError(
-        f"engine {label} failed: found {_first_line(error)} with inputs {shapes}, expected shapes "
-        "that the graph takes, and free device memory; check the route and the picture's size"
-    )
+    return run_failure(error, label, _first_line(error), shapes)
 
 
 def _first_line(error: Exception) -> str:

@@ -17,13 +17,15 @@ from typing import Any
 
 from latentsr.backends.base import Backend, Engine, EngineOptions, NodeTime
 from latentsr.backends.device import Device, parse_index
-from latentsr.backends.device_pool import Lease, Pools, pools_of
+from latentsr.backends.device_pool import Pools, pools_of
+from latentsr.backends.lending import Lease
 from latentsr.backends.profiles import Shape
 from latentsr.backends.tensorrt_api import library
 from latentsr.backends.tensorrt_build import BuildOptions, Watch
 from latentsr.backends.tensorrt_plans import Maker, Plan
 from latentsr.backends.tensorrt_profile import LayerTimes
 from latentsr.backends.tensorrt_slot import Slot
+from latentsr.errors import EngineMemoryError
 
 _log = logging.getLogger("latentsr")
 IDLE_SLOTS = 4
@@ -89,10 +91,23 @@ class TensorRtEngine(Engine):
             while len(self._idle) >= IDLE_SLOTS:
                 self._idle.popleft().close()
             plan = self._plan(shapes)
-            slot = Slot(plan, shapes, self._pools, self._maker.label, self._graphs)
+            slot = self._new_slot(plan, shapes)
             if self._times is not None:
                 self._times.watch(slot.context)
             return slot
+
+    def _new_slot(self, plan: Plan, shapes: dict[str, Shape]) -> Slot:
+        """A slot, where need be in the place of memory that nobody uses."""
+        try:
+            return Slot(plan, shapes, self._pools, self._maker.label, self._graphs)
+        except EngineMemoryError:
+            given_back = self._pools.clear()
+            while self._idle:
+                self._idle.popleft().close()
+                given_back = True
+            if not given_back:
+                raise
+        return Slot(plan, shapes, self._pools, self._maker.label, self._graphs)
 
     def _plan(self, shapes: Mapping[str, Shape]) -> Plan:
         # Plans for one shape only are tuned for it, so they come first.

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentsr.backends.base import tells_of_memory
 from latentsr.backends.device import Event, Graph, Stream
 from latentsr.backends.device_pool import Block, DeviceArray, Pools
 from latentsr.backends.tensorrt_api import last_error
 from latentsr.backends.values import Resident
-from latentsr.errors import BackendError
+from latentsr.errors import BackendError, EngineMemoryError
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -89,7 +90,7 @@ class Slot:
     def _context(self, shapes: Mapping[str, tuple[int, ...]]) -> trt.IExecutionContext:
         context = self._plan.engine.create_execution_context()
         if context is None:
-            raise self._failed("no memory for a context")
+            raise self._failed("out of memory for a context")
         stream = self._pools.device.stream()
         if not context.set_optimization_profile_async(0, stream.handle):
             raise self._failed(last_error())
@@ -174,7 +175,8 @@ class Slot:
             raise self._failed(last_error())
 
     def _failed(self, found: str) -> BackendError:
-        return BackendError(
+        kind = EngineMemoryError if tells_of_memory(found) else BackendError
+        return kind(
             f"engine {self._label} failed: found {found}, expected shapes and types that the plan "
             f"for {self._plan.profile} takes, and free device memory; check the route and the "
             "picture's size"

@@ -26,6 +26,14 @@ class Resident(ABC):
     def window(self, top: int, left: int, height: int, width: int) -> Resident | np.ndarray:
         """The rectangle of an NCHW array, on the device where the library can cut it there."""
 
+    @abstractmethod
+    def empty(self, height: int, width: int) -> Resident:
+        """An NCHW array on the same device with as many planes of another size, not written."""
+
+    @abstractmethod
+    def put(self, piece: Any, top: int, left: int) -> None:
+        """Copy a smaller NCHW array of the same kind into this one, on the device."""
+
     def limited(self) -> Resident | None:
         """The array limited to 0..1, made on the device; None where it cannot be."""
         return None

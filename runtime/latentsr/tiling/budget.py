@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentsr.errors import UsageError
+from latentsr.tiling.parts import Span
 from latentsr.tiling.plan import AxisPlan, Chain, axis_plan, candidates
-from latentsr.tiling.steps import Span
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
          "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip

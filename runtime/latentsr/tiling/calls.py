@@ -16,9 +16,10 @@ from latentsr.image import save_rgb8
 from latentsr.last_call import CallRecord
 from latentsr.tiling.budget import parse_memory
 from latentsr.tiling.job import STRIP_BYTES, Work, finish
+from latentsr.tiling.parts import Region, Value
 from latentsr.tiling.png import PngWriter
 from latentsr.tiling.run import Sink
-from latentsr.tiling.sinks import ArraySink, Region, StripSink
+from latentsr.tiling.sinks import ArraySink, StripSink
 from latentsr.tiling.tail import Engines, start
 from latentsr.tiling.tiff import TiffWriter
 from latentsr.timing import Stage
@@ -59,7 +60,7 @@ def to_array(
     work_of = _Opened(codec, data, route, memory, region)
     sink = ArraySink(work_of.region)
     work_of.run(_Checked(sink), 0)
-    return sink.array
+    return np.asarray(sink.array)
 
 
 def to_file(
@@ -130,7 +131,7 @@ class _Checked:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    def put(self, rows: tuple[int, int], columns: tuple[int, int], piece: np.ndarray) -> None:
+    def put(self, rows: tuple[int, int], columns: tuple[int, int], piece: Value) -> None:
         """One piece of a picture."""
         check_picture(piece, (rows[1] - rows[0], columns[1] - columns[0]))
         self._sink.put(rows, columns, piece)

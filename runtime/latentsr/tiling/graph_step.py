@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentsr.backends.values import Resident
 from latentsr.decode_checks import check_planes
 from latentsr.errors import BundleError
 from latentsr.pipeline.routes import Machine
-from latentsr.tiling.steps import Share, Size, Span, TileStep
+from latentsr.tiling.parts import Held, Span, Value
+from latentsr.tiling.steps import Share, Size, TileStep
 from latentsr.windows import Window
 
 
@@ -90,14 +92,14 @@ class GraphStep(TileStep):
                        for one in self.window.inputs)  # fmt: skip
         return Share(inputs, tuple(wanted), blocks)
 
-    def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
+    def run(self, values: Sequence[Value], rows: Share, columns: Share) -> list[Value]:
         """Run the engine on the blocks and cut off what lies beside."""
         ports = self.unit
-        given = [np.ascontiguousarray(value, np.float32) for value in values]
+        given = [_given(value) for value in values]
         engine = self._machine.engine(ports.engine)
         call = engine.run_lean if self._lean else engine.run
         made = call(dict(zip(ports.inputs, given, strict=True)))
-        found = []
+        found: list[Value] = []
         for port, step, row, column in zip(
             ports.outputs, self.window.outputs, rows.outputs, columns.outputs, strict=True
         ):
@@ -109,9 +111,14 @@ class GraphStep(TileStep):
                     f"graph {self.name} and its window disagree: found output {port} of shape "
                     f"{made[port].shape}, expected {sides[0]}x{sides[1]}; export the bundle again"
                 )
-            places = [slice(span[0] - share.blocks[0] * side, span[1] - share.blocks[0] * side)
-                      if span is not None else slice(0, 0)
-                      for span, share, side in zip((row, column), (rows, columns), step,
-                                                   strict=True)]  # fmt: skip
-            found.append(made[port][:, :, places[0], places[1]])
+            begins = rows.blocks[0] * step[0], columns.blocks[0] * step[1]
+            whole = Held(made[port], begins)
+            if row is None or column is None:
+                found.append(whole.array)
+            else:
+                found.append(whole.part(row, column))
         return found
+
+
+def _given(value: Value) -> Value:
+    return value if isinstance(value, Resident) else np.ascontiguousarray(value, np.float32)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentsr.backends.values import on_host
 from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
 from latentsr.tiling.budget import ENGINE_FACTOR, shown
 from latentsr.tiling.graph_step import GraphStep
+from latentsr.tiling.parts import Held, Region
 from latentsr.tiling.phases import schedule
 from latentsr.tiling.plan import leading_to
-from latentsr.tiling.run import Held, Sink, Tiles
-from latentsr.tiling.sinks import ArraySink, Region
+from latentsr.tiling.run import Sink, Tiles
+from latentsr.tiling.sinks import ArraySink
 from latentsr.tiling.steps import Size, TileStep
 from latentsr.tiling.tail import OLD, Load, Tail, Whole, graph_of, size_of
 
@@ -127,7 +127,7 @@ def _make(
 
 
 def run_whole(step: Whole, tail: Tail, work: Work) -> None:
-    """Run a step on whole values, if the budget allows; what it makes is at hand on the host."""
+    """Run a step on whole values, if the budget allows."""
     check_whole(step, size_of(tail.values[step.inputs[0]]), tail, work)
     run, names = work.run, routes.inputs_of(step.step)
     if step.step["op"] == "graph":
@@ -137,7 +137,7 @@ def run_whole(step: Whole, tail: Tail, work: Work) -> None:
     with run.timeline.stage(label, kind) as stage:
         routes.STEPS[step.step["op"]][1](step.step, run, work.machine, stage)
     made = routes.outputs_of(step.step)
-    tail.values |= {i: on_host(run.values[n]) for n, i in zip(made, step.outputs, strict=True)}
+    tail.values |= {i: run.values[n] for n, i in zip(made, step.outputs, strict=True)}
     run.values.clear()
 
 

@@ -14,9 +14,9 @@ from itertools import combinations
 
 from latentsr.tiling.budget import Cuts, Grid, choose
 from latentsr.tiling.graph_step import GraphStep
+from latentsr.tiling.parts import Region, Span
 from latentsr.tiling.plan import AxisPlan, Chain, candidates, part_of
-from latentsr.tiling.sinks import Region
-from latentsr.tiling.steps import Size, Span, TileStep
+from latentsr.tiling.steps import Size, TileStep
 
 _MOST_VALUES = 6  # that are tried: as many choices as 2 to that power
 _FLOAT = 4

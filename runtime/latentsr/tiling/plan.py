@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from latentsr.tiling.graph_step import GraphStep
-from latentsr.tiling.steps import Share, Size, Span, TileStep
+from latentsr.tiling.parts import Span
+from latentsr.tiling.steps import Share, Size, TileStep
 
 MOST_PARTS = 1024
 """Parts of an axis, at most."""

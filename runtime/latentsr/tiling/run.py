@@ -4,50 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from latentsr.errors import BundleError, EngineMemoryError
+from latentsr.errors import EngineMemoryError
 from latentsr.tiling.budget import Grid
 from latentsr.tiling.graph_step import GraphStep
+from latentsr.tiling.parts import Held, Span, Value
 from latentsr.tiling.plan import Chain, Part, borders, part_of
-from latentsr.tiling.steps import Span
 from latentsr.timing import Stage, Timeline
 
 MOST_HALVINGS = 16
 """How often a tile is halved before memory is given up on."""
 
 
-@dataclass(frozen=True)
-class Held:
-    """A value, or the rectangle of it whose first row and column have these numbers."""
-
-    array: np.ndarray
-    begins: tuple[int, int] = (0, 0)
-
-    def part(self, rows: Span, columns: Span) -> np.ndarray:
-        """A rectangle, a view; BundleError where the value does not reach so far."""
-        places = tuple(
-            slice(span[0] - begin, span[1] - begin)
-            for span, begin in zip((rows, columns), self.begins, strict=True)
-        )
-        flat = self.array.ndim == 3
-        found = self.array[places if flat else (slice(None), slice(None), *places)]
-        sides = found.shape[:2] if flat else found.shape[2:]
-        if sides != (rows[1] - rows[0], columns[1] - columns[0]):
-            raise BundleError(
-                f"a value is smaller than its graph's window says: found {sides}, expected rows "
-                f"{rows} and columns {columns}; export the bundle again"
-            )
-        return found
-
-
 class Sink(Protocol):
     """Where tiles go: one row of tiles after the other, each from left to right."""
 
-    def put(self, rows: Span, columns: Span, piece: np.ndarray) -> None:
+    def put(self, rows: Span, columns: Span, piece: Value) -> None:
         """One piece; a tile may come in several."""
 
     def end_rows(self, rows: Span) -> None:
@@ -76,9 +49,7 @@ class Tiles:
                     del piece
             sink.end_rows(span)
 
-    def _pieces(
-        self, rows: Part, columns: Part, depth: int
-    ) -> Iterator[tuple[Span, Span, np.ndarray]]:
+    def _pieces(self, rows: Part, columns: Part, depth: int) -> Iterator[tuple[Span, Span, Value]]:
         if depth >= self.halvings:
             piece = self._tried(rows, columns)
             if piece is not None:
@@ -88,7 +59,7 @@ class Tiles:
         for half in self._halves(rows, columns, depth):
             yield from self._pieces(*half, depth + 1)
 
-    def _tried(self, rows: Part, columns: Part) -> np.ndarray | None:
+    def _tried(self, rows: Part, columns: Part) -> Value | None:
         """One tile, or None where memory ran out; then nothing of it is kept."""
         try:
             return self._tile(rows, columns)
@@ -114,7 +85,7 @@ class Tiles:
         cut = [part_of(self._chain, axis, span) for span in ((first, place), (place, last))]
         return [(part, columns) if axis == 0 else (rows, part) for part in cut]
 
-    def _tile(self, rows: Part, columns: Part) -> np.ndarray:
+    def _tile(self, rows: Part, columns: Part) -> Value:
         at_hand = dict(self._values)
         last_use = {name: n for n, step in enumerate(self._chain.steps) for name in step.inputs}
         for number, (step, stage) in enumerate(zip(self._chain.steps, self._stages, strict=True)):

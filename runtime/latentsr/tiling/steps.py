@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from latentsr.backends.values import on_host
 from latentsr.errors import BundleError
 from latentsr.pipeline import image_steps
 from latentsr.pipeline.routes import Run
 from latentsr.stream import Padding
+from latentsr.tiling.parts import Span, Value
 from latentsr.timing import Timeline
 
-Span = tuple[int, int]
-"""Positions from the first to before the second."""
 Size = tuple[int, int]
 MOST_SIDE = 1 << 23
 """Of values on the way: a picture of the largest size with padding, enlarged the most, fits."""
@@ -74,7 +74,7 @@ class TileStep(ABC):
         """What is needed along an axis; None for an output that nobody wants."""
 
     @abstractmethod
-    def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
+    def run(self, values: Sequence[Value], rows: Share, columns: Share) -> list[Value]:
         """The wanted part of each output from the needed part of each input."""
 
 
@@ -98,7 +98,7 @@ class Pointwise(TileStep):
         del axis
         return Share(_only(wanted), tuple(wanted))
 
-    def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
+    def run(self, values: Sequence[Value], rows: Share, columns: Share) -> list[Value]:
         """As on the whole picture."""
         del rows, columns
         function = image_steps.clamp if self._step["op"] == "clamp" else image_steps.picture
@@ -132,7 +132,7 @@ class Crop(TileStep):
         (first, last), start = _only(wanted)[0], self._start[axis]
         return Share(((first + start, last + start),), tuple(wanted))
 
-    def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
+    def run(self, values: Sequence[Value], rows: Share, columns: Share) -> list[Value]:
         """The array as it is."""
         del rows, columns
         return [values[0]]
@@ -162,7 +162,7 @@ class Pad(TileStep):
         end = min(max(last - self._before[axis], start + 1), side)
         return Share(((start, end),), tuple(wanted))
 
-    def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
+    def run(self, values: Sequence[Value], rows: Share, columns: Share) -> list[Value]:
         """Repeat the border as far as this part goes beyond it."""
         sides, places = [], []
         for axis, share in enumerate((rows, columns)):
@@ -173,9 +173,10 @@ class Pad(TileStep):
             offset = first - (start + self._before[axis] - before)
             places.append(slice(offset, offset + last - first))
         (top, bottom), (left, right) = sides
-        part = Run(values[0].shape[1], values[0].shape[0], Padding(left, top, right, bottom),
+        picture = on_host(values[0])
+        part = Run(picture.shape[1], picture.shape[0], Padding(left, top, right, bottom),
                    threads=self._run.threads, timeline=Timeline())  # fmt: skip
-        planes = image_steps.pad(values[0], part, self._step)
+        planes = image_steps.pad(picture, part, self._step)
         return [planes[:, :, places[0], places[1]]]
 
 
@@ -205,20 +206,21 @@ class Resize(TileStep):
         end = min(samples[1] + self._reach, self.given[0][axis])
         return Share(((start, end),), tuple(wanted), samples)
 
-    def run(self, values: Sequence[np.ndarray], rows: Share, columns: Share) -> list[np.ndarray]:
+    def run(self, values: Sequence[Value], rows: Share, columns: Share) -> list[Value]:
         """Resample the whole samples by the same scale, the others at hand for the filter.
 
         Raises BundleError for planes in place of a picture.
         """
         from PIL import Image
 
-        image_steps.check_resizable(values[0], "resize")
+        picture = on_host(values[0])
+        image_steps.check_resizable(picture, "resize")
         (top, bottom), (left, right) = (
             tuple(place - share.inputs[0][0] for place in share.blocks) for share in (rows, columns)
         )
         wide, high = (right - left) * self._scale, (bottom - top) * self._scale
         method = Image.Resampling[self._filter.upper()]
-        source = Image.fromarray(np.ascontiguousarray(values[0]))
+        source = Image.fromarray(np.ascontiguousarray(picture))
         # Along the width first, as whole pictures are: of a part, Pillow may turn the order round,
         # and what lies between is rounded.
         across = source.resize((wide, source.height), method, box=(left, 0, right, source.height))

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from latentsr.backends.values import on_host
 from latentsr.manifest import Manifest, Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
 from latentsr.tiling.graph_step import GraphStep, Unit
+from latentsr.tiling.parts import Value
 from latentsr.tiling.steps import Crop, Pad, Pointwise, Resize, Size, TileStep
 from latentsr.windows import NoWindow, Window
 
@@ -50,7 +48,7 @@ class Tail:
     """
 
     steps: list[TileStep | Whole]
-    values: dict[str, np.ndarray]
+    values: dict[str, Value]
     target: str
 
 
@@ -89,7 +87,7 @@ def start(route: Route, run: Run, machine: Machine, engines: Engines) -> Tail:
     """Run the entropy steps and all that they need, and give the rest; errors as `execute`."""
     listed = numbered(route)
     head = _head(listed)
-    values: dict[str, np.ndarray] = {}
+    values: dict[str, Value] = {}
     manifest = machine.bundle.manifest
     engines.load([graph_of(listed[n][0], run, manifest) for n in sorted(head)
           if listed[n][0]["op"] == "graph"], run)  # fmt: skip
@@ -106,9 +104,7 @@ def start(route: Route, run: Run, machine: Machine, engines: Engines) -> Tail:
     taken = {name for step in steps for name in step.inputs} | {target}
     run.values.clear()  # of the latents, only what the tail takes is kept
     run.symbols.clear()
-    # Tiles are cut on the host.
-    kept = {name: on_host(value) for name, value in values.items() if name in taken}
-    return Tail(steps, kept, target)
+    return Tail(steps, {name: value for name, value in values.items() if name in taken}, target)
 
 
 def _head(listed: list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]) -> set[int]:
@@ -154,7 +150,7 @@ def graph_of(step: Mapping[str, Any], run: Run, manifest: Manifest) -> str:
     return manifest.exact.get(name, name) if run.exact else name
 
 
-def size_of(value: np.ndarray) -> Size:
+def size_of(value: Value) -> Size:
     """Rows and columns of a picture (H, W, 3) or planes (1, C, H, W)."""
     rows, columns = value.shape[:2] if value.ndim == 3 else value.shape[2:4]
     return rows, columns
