@@ -236,7 +236,8 @@ CHECKS = (
     bytes_there_and_back, memory_of_others_is_not_freed, copies_within_the_device,
     nothing_leaves_its_memory,
     threads_have_their_streams, events_order_and_time, graphs_do_their_work_again,
-    arrays_on_the_device, copies_keep_what_they_read_from, blocks_come_back, blocks_come_back_whole_from_a_cycle,
+    arrays_on_the_device, copies_keep_what_they_read_from, blocks_come_back,
+    blocks_come_back_whole_from_a_cycle,
     blocks_outlive_many_streams, memory_goes_on_threads_that_never_used_the_device,
     device_tells_what_it_is,
 )  # fmt: skip

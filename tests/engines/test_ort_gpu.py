@@ -198,11 +198,9 @@ class PluggedIn(Silent):
 def test_libraries_are_loaded_before_providers_are_looked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    library = PluggedIn()
+    library, graph = PluggedIn(), Bundle("demo").graph("synthesis")
     with pytest.raises(BackendError, match="would run elsewhere"):
-        ort_gpu.load_on_gpu(
-            library, Bundle("demo").graph("synthesis"), "synthesis", GPU, ort.SessionOptions(), False
-        )
+        ort_gpu.load_on_gpu(library, graph, "synthesis", GPU, ort.SessionOptions(), False)
     assert library.asked == [CUDA]
     said = capsys.readouterr()
     assert "libcublas" in said.err and not said.out

@@ -227,7 +227,6 @@ def check_provider(ort: Any, wanted: str) -> None:
 def _session(ort: Any, graph: bytes, label: str, settings: Any, providers: Any) -> Any:
     """A session all on the GPU, or where ONNX Runtime refuses that, one that says what is not."""
 
-
     def made() -> Any:
         # Its own fallback would print what is wrong to stdout and make a session on the CPU.
         return ort.InferenceSession(graph, settings, providers=providers, enable_fallback=0)
