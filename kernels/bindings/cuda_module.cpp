@@ -21,6 +21,9 @@ std::string obstacle() {
 }  // namespace
 
 NB_MODULE(_cuda_kernels, module) {
+  // Objects that others hold to the interpreter's end are not freed before this module; a program's
+  // last words should be its own.
+  nb::set_leak_warnings(false);
   module.doc() = "Kernels on CUDA devices. Use latentsr.cuda, which checks and words.";
   module.def("obstacle", &obstacle);
   bind_cuda_lanes(module);

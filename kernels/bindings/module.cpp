@@ -4,6 +4,9 @@
 using latentsr::Status;
 
 NB_MODULE(_kernels, module) {
+  // Objects that others hold to the interpreter's end are not freed before this module; a program's
+  // last words should be its own.
+  nb::set_leak_warnings(false);
   module.doc() = "Entropy coding on the processor. Use latentsr.entropy, which checks and words.";
 
   nb::enum_<Status>(module, "Status")
