@@ -20,7 +20,7 @@ from latentsr.backends.precision import check_precision
 from latentsr.backends.values import Resident
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
-from latentsr.errors import BackendError, LatentSRError
+from latentsr.errors import BackendError
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class TorchResident(Resident):
     def window(self, top: int, left: int, height: int, width: int) -> Resident:
         cut = self.tensor[:, :, top : top + height, left : left + width]
         return TorchResident(cut.contiguous())
+
+    def empty(self, height: int, width: int) -> Resident:
+        return TorchResident(self.tensor.new_empty((*self.shape[:2], height, width)))
+
+    def put(self, piece: Any, top: int, left: int) -> None:
+        import torch
+
+        given = piece.tensor if isinstance(piece, TorchResident) else torch.as_tensor(piece)
+        rows, columns = given.shape[2:]
+        self.tensor[:, :, top : top + rows, left : left + columns] = given
 
 
 class TorchEngine(Engine):
@@ -183,8 +193,8 @@ def opened(found: list[Contender], bundle: Bundle, stream: bytes) -> tuple[dict[
         try:
             codec = contender.make(bundle)
             codec.decode(stream)
-        except (LatentSRError, ImportError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # of whatever library: the others are still to be measured
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             skipped.append({"contender": contender.name, "reason": reason[:400]})
         else:
             codecs[contender.name] = codec

@@ -54,6 +54,19 @@ def test_exact_graph_in_torch_gives_the_same_integers(benchmarks: Path) -> None:
         np.testing.assert_array_equal(found.numpy(), engine.run({"z_hat": given})["scales"])
 
 
+def test_torchs_values_are_cut_and_put_together(benchmarks: Path) -> None:
+    from contenders import TorchResident
+
+    whole = np.random.default_rng(1).normal(size=(1, 3, 7, 9)).astype(np.float32)
+    given = TorchResident(torch.from_numpy(whole))
+    made = given.empty(7, 9)
+    for left in (0, 5):
+        made.put(given.window(0, left, 7, 5 - left // 5), 0, left)
+    np.testing.assert_array_equal(made.to_host(), whole)
+    made.put(np.zeros((1, 3, 1, 1), np.float32), 6, 8)
+    assert made[0, 0, 6, 8] == 0
+
+
 def test_unknown_operators_are_named(benchmarks: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
