@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from engines.device_checks import CHECKS
 from engines.host_device import HostDevice
 from engines.require import gpu_or_skip
 from latentsr.backends import device_ctypes, device_pycuda
-from latentsr.backends.device import Device, open_device
+from latentsr.backends.device import LIBRARIES, Device, open_device
 from latentsr.backends.device_pycuda import NON_BLOCKING
 from latentsr.errors import BackendError
 
@@ -82,10 +83,16 @@ def test_over_an_imitated_driver(library: str, tmp_path: Path) -> None:
     assert "page-locked arrays left: 0\n" in done.stdout
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_on_a_gpu(check: Callable[[Device], None]) -> None:
+def test_on_a_gpu(check: Callable[[Device], None], library: str) -> None:
     gpu_or_skip()
-    check(open_device())
+    module, name = LIBRARIES[library].split(":")
+    try:
+        device = getattr(import_module(module), name)(0)
+    except ImportError:
+        pytest.skip(f"{library} is not installed")
+    check(device)
 
 
 def test_numbers_of_the_ctypes_driver_are_nvidias() -> None:

@@ -78,6 +78,32 @@ def test_unknown_operators_are_named(benchmarks: Path) -> None:
         TorchGraph(onnx.ModelProto.SerializeToString(helper.make_model(graph)))
 
 
+PIP = """#!/bin/sh
+[ "$1" = -m ] || exec "{python}" "$@"
+echo "$*" >> "{log}"
+case "$*" in *LATENTSR_CUDA=ON*) exit 1 ;; esac
+"""
+
+
+def test_kernels_that_do_not_build_leave_the_rest_to_run(benchmarks: Path, tmp_path: Path) -> None:
+    log, python, nvcc = tmp_path / "pip.txt", tmp_path / "python", tmp_path / "nvcc"
+    python.write_text(PIP.format(python=sys.executable, log=log))
+    nvcc.write_text("#!/bin/sh\n")
+    for each in (python, nvcc):
+        each.chmod(0o755)
+    command = ["bash", benchmarks / "run.sh", "--only", "install", "--out", tmp_path / "out"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHON": str(python), "PATH": path},
+    )  # fmt: skip
+    first, second = log.read_text().splitlines()
+    assert "LATENTSR_CUDA=ON" in first and "LATENTSR_CUDA" not in second
+    assert done.returncode == 1, done.stdout + done.stderr
+    (part,) = json.loads((tmp_path / "out" / "parts.json").read_text())
+    assert (part["name"], part["status"]) == ("install", 1)
+
+
 def test_dry_run_runs_every_part(benchmarks: Path, tmp_path: Path) -> None:
     command = ["bash", benchmarks / "run.sh", "--dry-run", "--out", tmp_path, "--only",
                "machine,half,exactness,speed"]  # fmt: skip
