@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,18 @@ def test_memory_of_a_value_is_kept_until_nobody_reads_it(pools: Pools) -> None:
     for seed, each in enumerate(inner):
         expected = plain("synthesis", "y_hat", latent(seed))[:, :, 1:31, 2:42]
         np.testing.assert_array_equal(np.asarray(each), expected)
+
+
+def test_outputs_keep_the_session_that_their_memory_is_of(pools: Pools) -> None:
+    engine = BoundEngine(session("synthesis"), "synthesis", "cpu", 0, pools)
+    made, alive = engine.run({"y_hat": latent(0)})["x_hat"], weakref.ref(engine._session)
+    del engine
+    gc.collect()
+    assert alive() is not None
+    np.testing.assert_array_equal(np.asarray(made), plain("synthesis", "y_hat", latent(0)))
+    del made
+    gc.collect()
+    assert alive() is None
 
 
 def test_codec_on_bound_engines(
