@@ -20,7 +20,7 @@ from latentsr.backends.precision import check_precision
 from latentsr.backends.values import Resident
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
-from latentsr.errors import BackendError, LatentSRError
+from latentsr.errors import BackendError
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,16 @@ class TorchResident(Resident):
         cut = self.tensor[:, :, top : top + height, left : left + width]
         return TorchResident(cut.contiguous())
 
+    def empty(self, height: int, width: int) -> Resident:
+        return TorchResident(self.tensor.new_empty((*self.shape[:2], height, width)))
+
+    def put(self, piece: Any, top: int, left: int) -> None:
+        import torch
+
+        given = piece.tensor if isinstance(piece, TorchResident) else torch.as_tensor(piece)
+        rows, columns = given.shape[2:]
+        self.tensor[:, :, top : top + rows, left : left + columns] = given
+
 
 class TorchEngine(Engine):
     """A graph in PyTorch."""
@@ -58,12 +68,15 @@ class TorchEngine(Engine):
         exact = backend.deciding is not None and data in backend.deciding
         self._type = torch.float16 if backend.half and not exact else torch.float32
         self._outputs, self._device = outputs, torch.device(backend.device)
-        network = TorchGraph(data).to(self._device).to(self._type).eval()
+        self._tf32 = backend.half
+        network = TorchGraph(data, exact).to(self._device).to(self._type).eval()
         self._network = torch.compile(network, dynamic=False) if backend.compiled else network
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         import torch
 
+        # One switch for the whole process, and another contender may have run before this one.
+        torch.backends.cudnn.allow_tf32 = self._tf32
         with torch.inference_mode():
             given = [v.tensor if isinstance(v, TorchResident)
                      else torch.from_numpy(np.ascontiguousarray(v)).to(self._device)
@@ -98,8 +111,11 @@ class TorchBackend(Backend):
             raise BackendError(f"PyTorch cannot run graph {label}: found {error}") from error
 
 
+@dataclass
 class PlainOrtBackend(Backend):
-    """ONNX Runtime with its defaults: NumPy in, NumPy out."""
+    """ONNX Runtime: NumPy in, NumPy out; its defaults but for graphs that decide scales."""
+
+    deciding: frozenset[bytes]
 
     name = package = "onnxruntime"
 
@@ -109,7 +125,9 @@ class PlainOrtBackend(Backend):
         from latentsr.backends.ort import OrtEngine
 
         provider = "CPUExecutionProvider" if options.device == "cpu" else "CUDAExecutionProvider"
-        session = ort.InferenceSession(graph, providers=[provider])
+        plain = {"cudnn_conv_algo_search": "DEFAULT"} if options.device != "cpu" else {}
+        chosen = (provider, plain if graph in self.deciding else {})
+        session = ort.InferenceSession(graph, providers=[chosen])
         if session.get_providers()[0] != provider:
             raise BackendError(f"onnxruntime has no {provider}: found {session.get_providers()}")
         return OrtEngine(session, label)
@@ -136,26 +154,30 @@ def _with(backend: Callable[[Bundle], Backend], device: str) -> Callable[[Bundle
     return make
 
 
+def _deciding(bundle: Bundle) -> frozenset[bytes]:
+    """Graphs whose results must be right to the bit, whatever the others may round to."""
+    names = (*bundle.manifest.entropy_graphs, *bundle.manifest.exact.values())
+    return frozenset(bundle.graph(name) for name in names)
+
+
 def _torch(device: str, precision: str, compiled: bool) -> Contender:
     def backend(bundle: Bundle) -> TorchBackend:
-        import torch
-
-        # Scale indexes must be right, whatever the rest may round to.
-        torch.backends.cudnn.allow_tf32 = precision == "fp16"
-        names = (*bundle.manifest.entropy_graphs, *bundle.manifest.exact.values())
-        deciding = frozenset(bundle.graph(name) for name in names)
-        return TorchBackend(bundle, device, precision == "fp16", compiled, deciding)
+        return TorchBackend(bundle, device, precision == "fp16", compiled, _deciding(bundle))
 
     title = f"torch {'compile' if compiled else 'eager'} {device} {precision}"
     return Contender(title, precision, _with(backend, device))
 
 
+def _plain(bundle: Bundle) -> PlainOrtBackend:
+    return PlainOrtBackend(_deciding(bundle))
+
+
 def contenders(dry: bool) -> list[Contender]:
     """All of them; on a dry run those that need no GPU."""
     if dry:
-        plain = Contender("plain ort cpu fp32", "fp32", _with(lambda _: PlainOrtBackend(), "cpu"))
+        plain = Contender("plain ort cpu fp32", "fp32", _with(_plain, "cpu"))
         return [_ours("ort", "fp32"), plain, _torch("cpu", "fp32", compiled=False)]
-    plain = Contender("plain ort cuda fp32", "fp32", _with(lambda _: PlainOrtBackend(), "cuda"))
+    plain = Contender("plain ort cuda fp32", "fp32", _with(_plain, "cuda"))
     return [
         _ours("tensorrt", "fp32"), _ours("tensorrt", "fp16"),
         _ours("ort:cuda", "fp32"), _ours("ort:cuda", "fp16"), _ours("ort:cuda", "fp16", True),
@@ -171,8 +193,8 @@ def opened(found: list[Contender], bundle: Bundle, stream: bytes) -> tuple[dict[
         try:
             codec = contender.make(bundle)
             codec.decode(stream)
-        except (LatentSRError, ImportError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # of whatever library: the others are still to be measured
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             skipped.append({"contender": contender.name, "reason": reason[:400]})
         else:
             codecs[contender.name] = codec

@@ -5,6 +5,8 @@ python tests/engines/device_checks.py LIBRARY    all checks; LIBRARY of `LIBRARI
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import sys
 import threading
@@ -148,6 +150,15 @@ def arrays_on_the_device(device: Device) -> None:
     np.testing.assert_array_equal(found, given)
 
 
+def copies_keep_what_they_read_from(device: Device) -> None:
+    """Page-locked memory is read after the call, so a temporary array must not go before."""
+    pools, given = Pools(device), np.arange(60, dtype=np.float32).reshape(5, 12).T
+    array = pools.resident(given)
+    assert array.source is not None and array.source.flags.c_contiguous
+    np.testing.assert_array_equal(array.source, given)
+    np.testing.assert_array_equal(array.to_host(), given)
+
+
 def blocks_come_back(device: Device) -> None:
     pools = Pools(device)
     lease = pools.blocks.take(64)
@@ -186,6 +197,17 @@ def blocks_outlive_many_streams(device: Device) -> None:
     assert (found == 39).all()
 
 
+def memory_goes_on_threads_that_never_used_the_device(device: Device) -> None:
+    pinned, memory, stream = [device.pinned(64)], [device.alloc(64)], device.stream()
+    stream.upload(memory[0], pinned[0])
+    stream.synchronize()
+    for held in (pinned, memory):
+        thread = threading.Thread(target=held.clear)
+        thread.start()
+        thread.join()
+        assert not held
+
+
 def device_tells_what_it_is(device: Device) -> None:
     assert device.name and device.library
     assert device.capability >= (3, 5)
@@ -214,8 +236,10 @@ CHECKS = (
     bytes_there_and_back, memory_of_others_is_not_freed, copies_within_the_device,
     nothing_leaves_its_memory,
     threads_have_their_streams, events_order_and_time, graphs_do_their_work_again,
-    arrays_on_the_device, blocks_come_back, blocks_come_back_whole_from_a_cycle,
-    blocks_outlive_many_streams, device_tells_what_it_is,
+    arrays_on_the_device, copies_keep_what_they_read_from, blocks_come_back,
+    blocks_come_back_whole_from_a_cycle,
+    blocks_outlive_many_streams, memory_goes_on_threads_that_never_used_the_device,
+    device_tells_what_it_is,
 )  # fmt: skip
 
 
@@ -229,6 +253,10 @@ def main(library: str) -> None:
             device = getattr(import_module(module), name)(0)
         check(device)
         print("done", check.__name__, "on", device.name, "by", library, device.library)
+    gc.collect()
+    with contextlib.suppress(OSError, ValueError):  # the imitation counts, a driver does not
+        driver = ctypes.CDLL("libcuda.so.1")
+        print("page-locked arrays left:", ctypes.c_int.in_dll(driver, "imitation_pinned").value)
 
 
 if __name__ == "__main__":

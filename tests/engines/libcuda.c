@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OK = 0, INVALID_VALUE = 1, INVALID_HANDLE = 400, OUT_OF_MEMORY = 2, UNSUPPORTED = 900 };
+enum { OK = 0, INVALID_VALUE = 1, INVALID_HANDLE = 400, OUT_OF_MEMORY = 2, UNSUPPORTED = 900, NO_CONTEXT = 201 };
 enum { MANY = 4096 };
 
 typedef struct { char *begin; size_t size; int live; } Block;
@@ -61,10 +61,15 @@ int cuDeviceGetAttribute(int *value, int which, int device) {
 int cuDevicePrimaryCtxRetain(void **context, int device) {
     *context = (void *)(intptr_t)(device + 1); return OK;
 }
-int cuCtxSetCurrent(void *context) { return context == (void *)1 ? OK : 201; }
+static _Thread_local void *current; /* as on a GPU, threads have it each for themselves */
+int cuCtxSetCurrent(void *context) {
+    if (context != (void *)1) return NO_CONTEXT;
+    current = context; return OK;
+}
 int cuGetErrorName(int error, const char **text) { (void)error; *text = "IMITATION"; return OK; }
 
 int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
+    if (!current) return NO_CONTEXT;
     if (!bytes || block_count == MANY) return INVALID_VALUE;
     if (bytes > (size_t)1 << 32) return OUT_OF_MEMORY;
     char *begin = malloc(bytes);
@@ -74,6 +79,7 @@ int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     return OK;
 }
 int cuMemFree_v2(uint64_t address) {
+    if (!current) return NO_CONTEXT;
     for (int i = 0; i < block_count; i++)
         if (blocks[i].live && (uint64_t)(uintptr_t)blocks[i].begin == address) {
             blocks[i].live = 0; free(blocks[i].begin); return OK;
@@ -86,9 +92,13 @@ int imitation_live(void) {
     return live;
 }
 int cuMemHostAlloc(void **address, size_t bytes, unsigned flags) {
+    if (!current) return NO_CONTEXT;
     (void)flags; *address = malloc(bytes); imitation_pinned++; return OK;
 }
-int cuMemFreeHost(void *address) { free(address); imitation_pinned--; return OK; }
+int cuMemFreeHost(void *address) {
+    if (!current) return NO_CONTEXT;
+    free(address); imitation_pinned--; return OK;
+}
 
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Stream *stream) {
     void *target = (void *)(uintptr_t)to;

@@ -5,6 +5,7 @@ Names and the order of parameters are those of pycuda 2026.1 (`src/wrapper/wrap_
 
 from __future__ import annotations
 
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ def make() -> tuple[ModuleType, ModuleType]:
     """The modules `pycuda` and `pycuda.driver`."""
     host = HostDevice()
     driver: Any = ModuleType("pycuda.driver")
+    stacks: dict[int, list[Any]] = {}  # of contexts; pycuda aborts where a thread leaves one
 
     class Event:
         def __init__(self, flags: int = 0) -> None:
@@ -54,6 +56,7 @@ def make() -> tuple[ModuleType, ModuleType]:
             return self.address
 
         def free(self) -> None:
+            assert stacks.get(threading.get_ident()), "cannot activate out-of-thread context"
             host._free(self.address)
 
     class Memcpy2D:
@@ -73,7 +76,12 @@ def make() -> tuple[ModuleType, ModuleType]:
 
     class Context:
         def push(self) -> None:
-            pass
+            left = stacks.setdefault(threading.get_ident(), [])
+            left.append(self)
+
+        @staticmethod
+        def pop() -> None:
+            stacks[threading.get_ident()].pop()
 
     class Device:
         def __init__(self, number: int) -> None:
@@ -100,7 +108,7 @@ def make() -> tuple[ModuleType, ModuleType]:
     def memcpy_dtod_async(dest: int, src: int, size: int, stream: Stream) -> None:
         stream.stream._copy(dest, src, size)
 
-    driver.init = lambda flags=0: None
+    driver.init, driver.stacks = lambda flags=0: None, stacks
     driver.get_driver_version = lambda: 13000
     driver.mem_alloc = DeviceAllocation
     for each in (Event, Stream, Memcpy2D, Device, pagelocked_empty, memcpy_htod_async,

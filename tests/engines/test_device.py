@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,8 @@ from engines import pycuda_stand_in
 from engines.device_checks import CHECKS
 from engines.host_device import HostDevice
 from engines.require import gpu_or_skip
-from latentsr.backends import device_ctypes
-from latentsr.backends.device import Device, open_device
+from latentsr.backends import device_ctypes, device_pycuda
+from latentsr.backends.device import LIBRARIES, Device, open_device
 from latentsr.backends.device_pycuda import NON_BLOCKING
 from latentsr.errors import BackendError
 
@@ -40,6 +43,25 @@ def test_by_pycudas_interface(
     check(PycudaDevice(0))
 
 
+def test_pycudas_threads_end_without_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, driver = pycuda_stand_in.make()
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    device = device_pycuda.PycudaDevice(0)
+    made = []
+    thread = threading.Thread(target=lambda: made.append((device.stream(), device.alloc(8))))
+    thread.start()
+    thread.join()
+    assert driver.stacks == {thread.ident: []}
+    made[0][1].free()  # on another thread, whose first call this is
+    own = driver.stacks[threading.get_ident()]
+    assert len(own) == 1 == len(at_exit)
+    at_exit[0]()
+    assert not own
+
+
 @pytest.mark.parametrize("library", ["cuda-python", "ctypes"])
 def test_over_an_imitated_driver(library: str, tmp_path: Path) -> None:
     """NVIDIA's own bindings, and ours, load an imitated libcuda.so.1 for all their calls."""
@@ -58,12 +80,19 @@ def test_over_an_imitated_driver(library: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"on Imitation GPU by {library} ") == len(CHECKS)
+    assert "page-locked arrays left: 0\n" in done.stdout
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_on_a_gpu(check: Callable[[Device], None]) -> None:
+def test_on_a_gpu(check: Callable[[Device], None], library: str) -> None:
     gpu_or_skip()
-    check(open_device())
+    module, name = LIBRARIES[library].split(":")
+    try:
+        device = getattr(import_module(module), name)(0)
+    except ImportError:
+        pytest.skip(f"{library} is not installed")
+    check(device)
 
 
 def test_numbers_of_the_ctypes_driver_are_nvidias() -> None:

@@ -48,9 +48,23 @@ def test_exact_graph_in_torch_gives_the_same_integers(benchmarks: Path) -> None:
     data = Bundle("demo").graph("entropy_parameters_exact")
     given = np.random.default_rng(3).integers(-9, 9, (1, 64, 3, 4)).astype(np.float32)
     engine = get_backend("ort").load(data, "exact", EngineOptions(threads=1))
-    with torch.inference_mode():
-        (found,) = TorchGraph(data)(torch.from_numpy(given))
-    np.testing.assert_array_equal(found.numpy(), engine.run({"z_hat": given})["scales"])
+    for summed in (False, True):
+        with torch.inference_mode():
+            (found,) = TorchGraph(data, summed)(torch.from_numpy(given))
+        np.testing.assert_array_equal(found.numpy(), engine.run({"z_hat": given})["scales"])
+
+
+def test_torchs_values_are_cut_and_put_together(benchmarks: Path) -> None:
+    from contenders import TorchResident
+
+    whole = np.random.default_rng(1).normal(size=(1, 3, 7, 9)).astype(np.float32)
+    given = TorchResident(torch.from_numpy(whole))
+    made = given.empty(7, 9)
+    for left in (0, 5):
+        made.put(given.window(0, left, 7, 5 - left // 5), 0, left)
+    np.testing.assert_array_equal(made.to_host(), whole)
+    made.put(np.zeros((1, 3, 1, 1), np.float32), 6, 8)
+    assert made[0, 0, 6, 8] == 0
 
 
 def test_unknown_operators_are_named(benchmarks: Path) -> None:
@@ -62,6 +76,32 @@ def test_unknown_operators_are_named(benchmarks: Path) -> None:
     graph = helper.make_graph([helper.make_node("Erf", ["x"], ["y"])], "g", ports[:1], ports[1:])
     with pytest.raises(ValueError, match="operator Erf"):
         TorchGraph(onnx.ModelProto.SerializeToString(helper.make_model(graph)))
+
+
+PIP = """#!/bin/sh
+[ "$1" = -m ] || exec "{python}" "$@"
+echo "$*" >> "{log}"
+case "$*" in *LATENTSR_CUDA=ON*) exit 1 ;; esac
+"""
+
+
+def test_kernels_that_do_not_build_leave_the_rest_to_run(benchmarks: Path, tmp_path: Path) -> None:
+    log, python, nvcc = tmp_path / "pip.txt", tmp_path / "python", tmp_path / "nvcc"
+    python.write_text(PIP.format(python=sys.executable, log=log))
+    nvcc.write_text("#!/bin/sh\n")
+    for each in (python, nvcc):
+        each.chmod(0o755)
+    command = ["bash", benchmarks / "run.sh", "--only", "install", "--out", tmp_path / "out"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHON": str(python), "PATH": path},
+    )  # fmt: skip
+    first, second = log.read_text().splitlines()
+    assert "LATENTSR_CUDA=ON" in first and "LATENTSR_CUDA" not in second
+    assert done.returncode == 1, done.stdout + done.stderr
+    (part,) = json.loads((tmp_path / "out" / "parts.json").read_text())
+    assert (part["name"], part["status"]) == ("install", 1)
 
 
 def test_dry_run_runs_every_part(benchmarks: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ import latentsr
 from engines.host_device import AddressedDevice
 from engines.require import gpu_or_skip, missing
 from latentsr.backends import get_backend, ort_gpu, split_device
-from latentsr.backends.base import EngineOptions
+from latentsr.backends.base import Backend, EngineOptions
 from latentsr.backends.device_pool import DeviceArray, Pools
 from latentsr.backends.ort_gpu import CPU, CUDA, TENSORRT, BoundEngine, CapturingEngine
+from latentsr.backends.precision import graph_for, load_engine
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
 from latentsr.cuda import module
@@ -86,6 +89,18 @@ def test_memory_of_a_value_is_kept_until_nobody_reads_it(pools: Pools) -> None:
         np.testing.assert_array_equal(np.asarray(each), expected)
 
 
+def test_outputs_keep_the_session_that_their_memory_is_of(pools: Pools) -> None:
+    engine = BoundEngine(session("synthesis"), "synthesis", "cpu", 0, pools)
+    made, alive = engine.run({"y_hat": latent(0)})["x_hat"], weakref.ref(engine._session)
+    del engine
+    gc.collect()
+    assert alive() is not None
+    np.testing.assert_array_equal(np.asarray(made), plain("synthesis", "y_hat", latent(0)))
+    del made
+    gc.collect()
+    assert alive() is None
+
+
 def test_codec_on_bound_engines(
     picture: np.ndarray, pools: Pools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +146,37 @@ def test_provider_options() -> None:
     assert given["trt_engine_cache_path"] == given["trt_timing_cache_path"]
 
 
+def test_graphs_that_decide_scales_get_no_winograd() -> None:
+    """Nor TF32, in whole or in pieces, whatever the others get."""
+    bundle, wanted = Bundle("demo"), EngineOptions(device="cuda", tf32=True, precision="fp16")
+    deciding = {*bundle.manifest.entropy_graphs, *bundle.manifest.exact.values()}
+    assert deciding < set(bundle.manifest.graphs)
+    for name in bundle.manifest.graphs:
+        _, own = graph_for(bundle, name, wanted)
+        ((_, options),) = ort_gpu.providers_for(own, 0, tensorrt=False)
+        assert (options.get("cudnn_conv_algo_search") == "DEFAULT") == (name in deciding)
+        assert options["use_tf32"] == ("0" if name in deciding else "1")
+
+
+def test_pieces_of_graphs_that_decide_are_exact_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, EngineOptions] = {}
+
+    class Noting(Backend):
+        name = package = "noting"
+
+        def load(self, graph: bytes, label: str, options: EngineOptions) -> Any:
+            given[label] = options
+
+    bundle = Bundle("demo")
+    monkeypatch.setattr(Bundle, "piece", lambda self, name, number: b"")
+    options = EngineOptions(device="cuda", tf32=True, precision="fp16")
+    for name in ("entropy_parameters_exact", "synthesis"):
+        load_engine(bundle, f"{name}#0", Noting(), options)
+    exact, other = given["entropy_parameters_exact#0"], given["synthesis#0"]
+    assert (exact.tf32, exact.decides, exact.precision) == (False, True, "fp32")
+    assert (other.tf32, other.decides, other.precision) == (True, False, "fp32")
+
+
 class Silent:
     """ONNX Runtime on a machine whose GPU does not work: it goes on on the CPU."""
 
@@ -142,9 +188,45 @@ class Silent:
     def get_available_providers(self) -> list[str]:
         return [TENSORRT, CUDA, CPU]
 
-    def InferenceSession(self, graph: bytes, settings: Any, providers: Any) -> Any:  # noqa: N802
+    def InferenceSession(  # noqa: N802
+        self, graph: bytes, settings: Any, providers: Any, enable_fallback: int
+    ) -> Any:
+        assert not enable_fallback
         self.asked = [name for name, _ in providers]
         return ort.InferenceSession(graph, settings, providers=[CPU])
+
+
+class PluggedIn(Silent):
+    """One whose CUDA provider is a plug-in that finds its libraries only when asked to."""
+
+    ready = False
+
+    def get_available_providers(self) -> list[str]:
+        return [CUDA, CPU] if self.ready else [CPU]
+
+    def preload_dlls(self) -> None:
+        print("Failed to load libcublas.so.13")
+        self.ready = True
+
+
+def test_libraries_are_loaded_before_providers_are_looked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    library, graph = PluggedIn(), Bundle("demo").graph("synthesis")
+    with pytest.raises(BackendError, match="would run elsewhere"):
+        ort_gpu.load_on_gpu(library, graph, "synthesis", GPU, ort.SessionOptions(), False)
+    assert library.asked == [CUDA]
+    said = capsys.readouterr()
+    assert "libcublas" in said.err and not said.out
+
+
+def test_the_end_of_a_long_reason_is_told() -> None:
+    class Refusing(Silent):
+        def InferenceSession(self, *given: Any, **named: Any) -> Any:  # noqa: N802
+            raise RuntimeError(f"/onnxruntime_src/{'x' * 400} CUDA failure 999: no such device")
+
+    with pytest.raises(BackendError, match="CUDA failure 999: no such device, expected a graph"):
+        ort_gpu.load_on_gpu(Refusing(), b"", "synthesis", GPU, ort.SessionOptions(), False)
 
 
 @pytest.mark.parametrize("tensorrt", [False, True])

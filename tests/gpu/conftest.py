@@ -50,7 +50,9 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     reason = cuda.why_not()
     if reason is not None:
         missing(reason)
+    device_pool._pools_of.cache_clear()  # blocks that other tests left are not this one's
     yield found
+    device_pool._pools_of.cache_clear()
 
 
 @pytest.fixture

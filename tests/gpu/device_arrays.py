@@ -63,7 +63,8 @@ class DeviceArrays:
         return found
 
     def check(self) -> None:
-        """Fail where a kernel wrote beside an array."""
+        """Wait, and fail where a kernel wrote beside an array."""
+        self._stream.synchronize()
         for memory, begin, size in self._blocks.values() if not EXACT else ():
             whole = np.zeros(begin + size + GUARD, np.uint8)
             self._stream.download(whole, memory)

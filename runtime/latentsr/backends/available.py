@@ -53,9 +53,10 @@ def _tensorrt() -> str:
 
 def _onnxruntime() -> str:
     from latentsr.backends.ort import library
-    from latentsr.backends.ort_gpu import CUDA, check_provider
+    from latentsr.backends.ort_gpu import CUDA, check_provider, preload
 
     ort = library("cuda")
+    preload(ort)
     check_provider(ort, CUDA)
     return f"ONNX Runtime {ort.__version__}, built with CUDA"
 

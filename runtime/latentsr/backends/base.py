@@ -37,7 +37,8 @@ class EngineOptions:
     compiled, where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never
     in graphs that decide scales. graphs: capture a CUDA graph for each shape, None where it has no
     drawback. coder: what codes `lanes` streams, ``cpu``, the GPU that engines run on (``cuda``),
-    or as it pays (``auto``), see `latentsr.pipeline.device_coding`.
+    or as it pays (``auto``), see `latentsr.pipeline.device_coding`. decides: the graph decides
+    scales and is exact only where sums are added up as they stand, so no other algorithm will do.
     """
 
     device: str = "cpu"
@@ -50,6 +51,7 @@ class EngineOptions:
     tf32: bool = False
     graphs: bool | None = None
     coder: str = "auto"
+    decides: bool = False
 
 
 @dataclass(frozen=True)

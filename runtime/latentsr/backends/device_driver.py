@@ -147,7 +147,7 @@ class DriverDevice(Device):
         address = int(call(self._driver.cuMemHostAlloc, nbytes, 0))
         block = (ctypes.c_uint8 * nbytes).from_address(address)
         # The array keeps `block` as its base, so the memory lives as long as any view of it.
-        weakref.finalize(block, self._driver.cuMemFreeHost, address).atexit = False
+        weakref.finalize(block, self._free_host, address).atexit = False
         return np.ctypeslib.as_array(block)
 
     def new_stream(self) -> Stream:
@@ -162,6 +162,11 @@ class DriverDevice(Device):
 
     def _alloc(self, nbytes: int) -> int:
         return int(call(self._driver.cuMemAlloc, nbytes))
+
+    def _free_host(self, address: int) -> None:
+        # On any thread, as arrays go from thread to thread; without a context it would be kept.
+        self._driver.cuCtxSetCurrent(self._context)
+        self._driver.cuMemFreeHost(address)
 
     def _free(self, address: int) -> None:
         # Also called while the interpreter ends, when the context may be gone: nothing to check.

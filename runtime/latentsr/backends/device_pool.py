@@ -116,6 +116,7 @@ class Pools:
             return value
         array = np.ascontiguousarray(on_host(value))
         made, stream = self.array(array.shape, array.dtype), self.device.stream()
+        made.source = array
         with working(stream, made.block):
             stream.upload(made.block.memory, array)
         return made
@@ -156,7 +157,7 @@ class DeviceArray(Resident):
     """An array in a block.
 
     lease: what has to stay alive with the array: that of the block, or that of the engine's place
-    it belongs to.
+    it belongs to. source: what it is a copy of, which may be read from until the copy has ended.
     """
 
     def __init__(
@@ -165,6 +166,7 @@ class DeviceArray(Resident):
         self.pools, self.block, self.shape = pools, block, shape
         self.dtype = np.dtype(dtype)
         self._lease = lease
+        self.source: np.ndarray | None = None
 
     @property
     def address(self) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -86,6 +89,31 @@ class PycudaStream(Stream):
         guarded(what, self.raw)
 
 
+class Pushed:
+    """A context on a thread's stack, for the thread's local storage.
+
+    Pycuda aborts the process where a thread ends with a context on its stack. Local storage goes
+    with its thread and on it; that of the main thread goes too late, hence `atexit`.
+    """
+
+    def __init__(self, context: Any) -> None:
+        guarded(context.push)
+        self._context: Any = context
+        self._thread = threading.get_ident()
+        if threading.current_thread() is threading.main_thread():
+            atexit.register(self.pop)
+
+    def pop(self) -> None:
+        """Take the context off the stack, once."""
+        context, self._context = self._context, None
+        if context is not None and self._thread == threading.get_ident():
+            guarded(context.pop)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(BackendError):
+            self.pop()
+
+
 class PycudaDevice(Device):
     """A pycuda device and its primary context."""
 
@@ -109,10 +137,9 @@ class PycudaDevice(Device):
         self._held: dict[int, Any] = {}
 
     def activate(self) -> None:
-        """Push the primary context once a thread; there it stays."""
-        if not getattr(self._local, "active", False):
-            guarded(self._context.push)
-            self._local.active = True
+        """Push the primary context once a thread; there it stays until the thread ends."""
+        if not hasattr(self._local, "pushed"):
+            self._local.pushed = Pushed(self._context)
 
     def pinned(self, nbytes: int) -> np.ndarray:
         """Page-locked host memory."""
@@ -136,6 +163,7 @@ class PycudaDevice(Device):
         return int(raw)
 
     def _free(self, address: int) -> None:
+        self.activate()  # pycuda frees nothing on threads without the context
         self._held.pop(address).free()
 
 

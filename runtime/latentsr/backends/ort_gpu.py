@@ -6,12 +6,17 @@ in a stream of its own: inputs are waited for before a run, and a run waits for 
 
 A session that was asked for a GPU and runs on the CPU is an error here: ONNX Runtime itself goes on
 without a word. TF32 is off unless asked for; the TensorRT provider has no such switch, which exact
-graphs bear, as their integers fit TF32's mantissa.
+graphs bear, as their integers fit TF32's mantissa. What they do not bear is Winograd with tiles of
+6x6: its sums are off by more than the rounding behind them forgives. cuDNN takes it where it is
+fastest, so graphs that decide scales get the algorithms that it falls back to, which are products
+of matrices.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -91,7 +96,9 @@ class BoundEngine(Engine):
         """An OrtValue, whose memory goes back to the session when nobody works on it any more."""
         shape, dtype = tuple(value.shape()), np.dtype(_TYPES[value.data_type()])
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        block = Block(self._pools.device.adopt(value.data_ptr(), nbytes, value))
+        # The session has the allocator that the value's memory goes back to, and must outlive it.
+        owner = (self._session, value)
+        block = Block(self._pools.device.adopt(value.data_ptr(), nbytes, owner))
         return DeviceArray(self._pools, block, shape, dtype, None)
 
 
@@ -175,9 +182,8 @@ def load_on_gpu(
     """
     index = parse_index(options.device, "ort")
     wanted = TENSORRT if tensorrt else CUDA
+    preload(ort)
     check_provider(ort, wanted)
-    if hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()  # CUDA and cuDNN from their own packages
     providers = providers_for(options, index, tensorrt)
     try:
         session = _session(ort, graph, label, settings, providers)
@@ -197,6 +203,17 @@ def load_on_gpu(
     return session, index
 
 
+def preload(ort: Any) -> None:
+    """Load CUDA and cuDNN from their own packages.
+
+    Comes before anything else: a CUDA provider that is a plug-in is registered by it where it could
+    not be at the import. It prints what it does not find, and results alone go to stdout.
+    """
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(sys.stderr):
+            ort.preload_dlls()
+
+
 def check_provider(ort: Any, wanted: str) -> None:
     """Raise BackendError where this build of ONNX Runtime lacks a provider."""
     if wanted not in ort.get_available_providers():
@@ -209,14 +226,19 @@ def check_provider(ort: Any, wanted: str) -> None:
 
 def _session(ort: Any, graph: bytes, label: str, settings: Any, providers: Any) -> Any:
     """A session all on the GPU, or where ONNX Runtime refuses that, one that says what is not."""
+
+    def made() -> Any:
+        # Its own fallback would print what is wrong to stdout and make a session on the CPU.
+        return ort.InferenceSession(graph, settings, providers=providers, enable_fallback=0)
+
     strict = "session.disable_cpu_ep_fallback"
     settings.add_session_config_entry(strict, "1")
     try:
-        return ort.InferenceSession(graph, settings, providers=providers)
+        return made()
     except Exception as error:
         reason = _first_line(error)
     settings.add_session_config_entry(strict, "0")
-    session = ort.InferenceSession(graph, settings, providers=providers)
+    session = made()
     _log.warning("engine %s may run in part on the CPU: %s", label, reason)
     return session
 
@@ -225,6 +247,8 @@ def providers_for(options: EngineOptions, index: int, tensorrt: bool) -> list[tu
     """Providers with their options, in order of preference."""
     cuda = {"device_id": str(index), "use_tf32": "1" if options.tf32 else "0",
             "enable_cuda_graph": "1" if captures(options) and not tensorrt else "0"}  # fmt: skip
+    if options.decides:
+        cuda["cudnn_conv_algo_search"] = "DEFAULT"  # others may choose Winograd
     found: list[tuple[str, Any]] = [(CUDA, cuda)]
     if tensorrt:
         from latentsr.plans.cache import Cache
@@ -261,5 +285,8 @@ def _failed(label: str, error: Exception, inputs: Mapping[str, Any]) -> BackendE
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    # In front may be the place in ONNX Runtime's sources, longer than what is said.
+    return lines[0] if len(lines[0]) <= 300 else f"...{lines[0][-300:]}"

@@ -61,7 +61,8 @@ def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOpti
     """
     whole, _, piece = name.partition("#")
     if piece and name not in bundle.manifest.graphs:
-        return backend.load(bundle.piece(whole, int(piece)), name, options)
+        own = _for_graph(bundle, whole, replace(options, precision="fp32"))
+        return backend.load(bundle.piece(whole, int(piece)), name, own)
     graph, own = graph_for(bundle, name, options)
     engine = backend.load(graph, name, own)
     return HalfPorts(engine) if has_half_ports(bundle, name, options.precision) else engine
@@ -76,16 +77,20 @@ def has_half_ports(bundle: Bundle, name: str, precision: str) -> bool:
 def graph_for(bundle: Bundle, name: str, options: EngineOptions) -> tuple[bytes, EngineOptions]:
     """A graph's bytes in the precision of the options or as it is, and the options for it alone.
 
-    These have the precision that the bytes really are in, and TF32 off for graphs that decide
-    scales.
+    These have the precision that the bytes really are in, and for graphs that decide scales TF32
+    off and `EngineOptions.decides` on.
     """
     manifest = bundle.manifest
     graph = bundle.graph(name, options.precision)
     if options.precision == "fp16" and "fp16" not in manifest.graphs[name].variants:
         options = replace(options, precision="fp32")
-    if name in (*manifest.entropy_graphs, *manifest.exact.values()):
-        options = replace(options, tf32=False)
-    return graph, options
+    return graph, _for_graph(bundle, name, options)
+
+
+def _for_graph(bundle: Bundle, name: str, options: EngineOptions) -> EngineOptions:
+    if name in (*bundle.manifest.entropy_graphs, *bundle.manifest.exact.values()):
+        return replace(options, tf32=False, decides=True)
+    return options
 
 
 def check_precision(bundle: Bundle, precision: str, backend: str = "ort") -> None:
