@@ -4,7 +4,7 @@
 #   bash benchmarks/gpu/run.sh [--out DIR] [--only PARTS] [--bundle BUNDLE] [--dry-run]
 #
 # --out: where results go; default $OUT, else ./gpu-results. --only: parts by commas, in any number:
-# machine, install, half, tests, exactness, plans, speed, kernels, sanitize. --bundle: default demo.
+# machine, install, half, tests, exactness, plans, speed, encode, kernels, sanitize. --bundle: default demo.
 # --dry-run: what can run on a CPU, in small sizes; `install` and GPU parts are left out. PYTHON names the
 # interpreter, PART_SECONDS what one part may take (default 540).
 # A part that fails does not keep the others from running; the exit code is 0 only where all passed,
@@ -102,7 +102,7 @@ sanitized() {
   echo "= $1"
   LATENTSR_REQUIRE_GPU=1 LATENTSR_EXACT_BLOCKS=1 timeout $((seconds / 4)) \
     compute-sanitizer --tool "$1" "${also[@]}" --error-exitcode 1 "$python" -m pytest -q -x \
-    tests/gpu --ignore tests/gpu/test_gpu_routes.py --ignore tests/gpu/test_gpu_graph.py
+    tests/gpu --ignore-glob '*/test_gpu_routes*' --ignore tests/gpu/test_gpu_graph.py
 }
 
 latentsr() { "$python" -c 'from latentsr.cli import main; main()' "$@"; }
@@ -131,11 +131,14 @@ if [ -z "$dry" ]; then
     --out "$out/exactness.json"
   part plans bash -c plans
   part speed "$python" benchmarks/gpu/speed.py "$half" --out "$out/speed.json"
+  part encode "$python" benchmarks/gpu/encode_speed.py "$half" --out "$out/encode.json"
 else
   part exactness "$python" benchmarks/gpu/exactness.py "$half" --dry-run \
     --out "$out/exactness.json"
   part speed "$python" benchmarks/gpu/speed.py "$half" --dry-run --sizes 128x96 --rounds 2 \
     --warmup 1 --in-flight 1,2 --out "$out/speed.json"
+  part encode "$python" benchmarks/gpu/encode_speed.py "$half" --dry-run --sizes 128x96 \
+    --rounds 2 --warmup 1 --in-flight 1,2 --out "$out/encode.json"
 fi
 if [ -f benchmarks/gpu/kernels.py ] && [ -z "$dry" ]; then
   part kernels "$python" benchmarks/gpu/kernels.py --out "$out/kernels.json"

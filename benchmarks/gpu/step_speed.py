@@ -34,6 +34,8 @@ def step_calls(
             symbols, means, restored, latent, stream=stream), 12 * latent),
         "scale_indexes": (lambda: steps.scale_indexes(
             scales, rows, latent, thresholds, 63, fault, stream=stream), 5 * latent),
+        "clear_certain": (lambda: steps.clear_certain(
+            rows, 64, means, symbols, restored, latent, stream=stream), 13 * latent),
         "crc_of_symbols": (lambda: steps.crc_of_symbols(
             symbols, streams, 1, crcs, stream=stream), 4 * latent),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latentsr.errors import ExportError, UsageError
+from latentsr.files import named_path
 
 if TYPE_CHECKING:
     from latentsr.bundle import Bundle
@@ -19,13 +20,16 @@ MANY = "repeatable"
 
 
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write, NAME.lsr.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Bundle to write, NAME.lsr.", parser=named_path)
+    ],
     checkpoint: Annotated[
         str | None,
         typer.Argument(help="Codec checkpoint, or compressai:ARCHITECTURE/METRIC/QUALITY."),
     ] = None,
     latent_sr: Annotated[
-        Path | None, typer.Option(help="Checkpoint of a latent SR decoder for this codec.")
+        Path | None,
+        typer.Option(help="Checkpoint of a latent SR decoder for this codec.", parser=named_path),
     ] = None,
     pixel_sr: Annotated[
         list[str] | None,
@@ -50,7 +54,8 @@ def export(
         typer.Option("--set", metavar="NAME=VALUE", help=f"Option of a preset ({MANY})."),
     ] = None,
     picture: Annotated[
-        list[Path] | None, typer.Option(help=f"Picture for the parity check ({MANY}).")
+        list[Path] | None,
+        typer.Option(help=f"Picture for the parity check ({MANY}).", parser=named_path),
     ] = None,
     half_weights: Annotated[
         bool, typer.Option("--half-weights", help="Store SR weights as FP16, computed in FP32.")
@@ -76,6 +81,8 @@ def export(
     except ImportError as error:
         raise missing_library(error) from None
 
+    if checkpoint is not None:
+        named_path(checkpoint)
     named = [split_name(text) for text in pixel_sr or []]
     if preset is not None:
         given = {"codec": checkpoint, "latent_sr": latent_sr, **_by_role(named, weights)}
@@ -107,8 +114,12 @@ def missing_library(error: ImportError) -> ExportError:
 
 
 def split_name(text: str) -> tuple[str | None, str]:
-    """``NAME=FILE`` as its parts; a file whose own name has a ``=`` has none."""
+    """``NAME=FILE`` as its parts; a file whose own name has a ``=`` has none.
+
+    Raises UsageError for an empty name of a file.
+    """
     name, separator, path = text.partition("=")
+    named_path(path if separator else text)
     return (name, path) if separator and not Path(text).exists() else (None, text)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentsr.digits import apart
 from latentsr.entropy import scale_indexes
 from latentsr.entropy.context import ContextCoder
 from latentsr.errors import ExportError
@@ -144,8 +145,9 @@ def _note(measure: _Measure, context: IntegerContext, features: Sequence[Floats]
     percent = 100 * (measure.bytes_of(context, features) / measure.float_bytes - 1)
     if percent > GATE:
         raise ExportError(
-            f"exact context model costs too much: found {percent:.2f} % more bytes, expected at "
-            f"most {GATE} %; calibrate on pictures like yours, or export without the exact graph"
+            f"exact context model costs too much: found {apart(percent, GATE, 2)} % more bytes, "
+            f"expected at most {GATE} %; calibrate on pictures like yours, or export without the "
+            "exact graph"
         )
     tensors = context.tensors
     return {

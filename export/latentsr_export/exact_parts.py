@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentsr.digits import apart
 from latentsr.entropy import Coder, scale_indexes
 from latentsr.entropy.tables import Tables
 from latentsr.errors import ExportError
@@ -55,8 +56,9 @@ def add_exact(parts: CodecParts, one: Predicted, pictures: Sequence[np.ndarray])
     cost = 100 * (after / before - 1)
     if cost > GATE:
         raise ExportError(
-            f"exact entropy parameters cost too much: found {cost:.2f} % more bytes, expected at "
-            f"most {GATE} %; calibrate on pictures like yours, or export without the exact graph"
+            f"exact entropy parameters cost too much: found {apart(cost, GATE, 2)} % more bytes, "
+            f"expected at most {GATE} %; calibrate on pictures like yours, or export without the "
+            "exact graph"
         )
     twin = GraphSpec(
         best.module, spec.inputs, spec.outputs, spec.channels, spec.stride, spec.feed, spec.rounded

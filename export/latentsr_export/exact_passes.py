@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentsr.digits import apart
 from latentsr.entropy import Coder, scale_indexes
 from latentsr.entropy.tables import Tables
 from latentsr.errors import ExportError
@@ -130,8 +131,8 @@ def _cheapest(
     cost = 100 * (after / before - 1)
     if cost > GATE:
         raise ExportError(
-            f"exact passes cost too much: found {cost:.2f} % more bytes, expected at most {GATE} "
-            "%; calibrate on pictures like yours, or export without the exact graph"
+            f"exact passes cost too much: found {apart(cost, GATE, 2)} % more bytes, expected at "
+            f"most {GATE} %; calibrate on pictures like yours, or export without the exact graph"
         )
     return best.networks, {
         "hidden_levels": levels, "rate_cost_percent": round(cost, 4),

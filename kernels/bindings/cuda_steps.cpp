@@ -35,6 +35,16 @@ void latent_from_symbols(Address symbols, Address means, std::size_t mean_count,
       stream_of(stream)));
 }
 
+void clear_certain(Address indexes, unsigned index_bytes, std::uint32_t skip, Address means,
+                   std::size_t mean_count, std::size_t repeat, std::uint64_t count,
+                   Address symbols, Address restored, Address stream) {
+  expect_success(cuda::clear_certain(
+      {pointer<const void>(indexes), index_kind(index_bytes), skip,
+       Means{pointer<const float>(means), mean_count, repeat}, count,
+       pointer<std::int32_t>(symbols), pointer<float>(restored)},
+      stream_of(stream)));
+}
+
 void crc_of_symbols(Address symbols, Address streams, std::uint32_t stream_count, Address starts,
                     Address crcs, Address stream) {
   expect_success(cuda::crc_of_symbols(
@@ -87,6 +97,8 @@ void bind_cuda_steps(nb::module_& module) {
              "stream"_a);
   module.def("latent_from_symbols", &latent_from_symbols, "symbols"_a, "means"_a, "mean_count"_a,
              "repeat"_a, "count"_a, "latent"_a, "sample_bytes"_a, "stream"_a);
+  module.def("clear_certain", &clear_certain, "indexes"_a, "index_bytes"_a, "skip"_a, "means"_a,
+             "mean_count"_a, "repeat"_a, "count"_a, "symbols"_a, "restored"_a, "stream"_a);
   module.def("crc_of_symbols", &crc_of_symbols, "symbols"_a, "streams"_a, "stream_count"_a,
              "starts"_a, "crcs"_a, "stream"_a);
   module.def("limit_samples", &limit_samples, "samples"_a, "sample_bytes"_a, "count"_a, "out"_a,

@@ -86,6 +86,18 @@ cudaError_t scale_indexes(const IndexCall& call, cudaStream_t) {
   });
 }
 
+cudaError_t clear_certain(const ClearCall& call, cudaStream_t) {
+  const auto run_all = [&]<class Index>(Index) {
+    const ClearStep<Index> step{static_cast<const Index*>(call.indexes), call.skip, call.means,
+                                call.symbols, call.restored};
+    for (std::uint64_t i = 0; i < call.count; ++i) {
+      step(i);
+    }
+  };
+  call.kind == IndexKind::uint8 ? run_all(std::uint8_t{}) : run_all(std::int32_t{});
+  return cudaSuccess;
+}
+
 cudaError_t limit_samples(const LimitCall& call, cudaStream_t) {
   return run_each(call.kind, call.count, nullptr, [&]<class Sample>(Sample) {
     return LimitStep<Sample>{static_cast<const Sample*>(call.samples),

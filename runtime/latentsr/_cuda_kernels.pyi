@@ -92,6 +92,18 @@ def latent_from_symbols(
     sample_bytes: int,
     stream: int,
 ) -> None: ...
+def clear_certain(
+    indexes: int,
+    index_bytes: int,
+    skip: int,
+    means: int,
+    mean_count: int,
+    repeat: int,
+    count: int,
+    symbols: int,
+    restored: int,
+    stream: int,
+) -> None: ...
 def crc_of_symbols(
     symbols: int, streams: int, stream_count: int, starts: int, crcs: int, stream: int
 ) -> None: ...

@@ -134,7 +134,8 @@ class Codec(LoadedBundle, ManyPictures):
     ) -> np.ndarray:
         """Picture of a stream by a decode route: uint8 (H·scale, W·scale, 3).
 
-        memory: a budget such as ``"1GiB"`` for all but the result; the route then runs in tiles.
+        memory: a budget such as ``"1GiB"`` for all but the result and the coder's own arrays; the
+        route then runs in tiles.
         region: (x, y, width, height) in pixels of that picture; only what it needs is computed.
         Both give the same picture up to float rounding, see `latentsr.tiling`.
         Raises StreamError, CorruptStream, DesyncError, UsageError, BackendError.
@@ -247,7 +248,7 @@ def load(
     ``cuda:N``; ``cuda`` by itself where the backend runs nowhere else. threads: for the engines,
     1..1024, None leaves it to the library. profile: let the engines measure their nodes, for
     `latentsr.report.profile`. precision: ``fp32``, ``fp16`` for bundles exported with it, ``int8``
-    where `latentsr build` made it. coder: what decodes our streams where engines run on a GPU,
+    where `latentsr build` made it. coder: what codes our streams where engines run on a GPU,
     ``cpu``, ``cuda``, or ``auto``, which is ``cuda`` for large pictures.
     Raises BundleError, BackendError, UsageError.
     """

@@ -49,3 +49,7 @@ class ExportError(LatentSRError):
 
 class UsageError(LatentSRError):
     """An argument is out of its range or names something that does not exist."""
+
+
+class BudgetError(UsageError):
+    """A memory budget does not hold what was asked for."""

@@ -71,15 +71,28 @@ def stream_suffixes(file_model: str | None) -> tuple[str, ...]:
     return STREAMS if file_model is None else FILE_STREAMS[file_model]
 
 
+def named_path(name: str) -> Path:
+    """The path of a file or folder that a user named.
+
+    Raises UsageError for an empty name, as scripts make it of variables that are not set: to Python
+    that is the current folder.
+    """
+    if not name:
+        raise UsageError(
+            "name is empty: found '', expected a file or folder; pass its name, . for this folder"
+        )
+    return Path(name)
+
+
 def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
     """Files named by paths, folders (their files with these suffixes, sorted) and globs, in order.
 
     A name that matches nothing is kept, so that it is reported where it is opened. Raises
-    UsageError where a folder holds no such file.
+    UsageError where a folder holds no such file, and for an empty name.
     """
     found: list[Path] = []
     for name in map(str, inputs):
-        path = Path(name)
+        path = named_path(name)
         if is_folder(path):
             inside = sorted(p for p in _listed(path) if p.suffix.lower() in suffixes)
             if not inside:

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from latentsr.errors import ImageError, UsageError
 from latentsr.files import is_folder, write_bytes
-from latentsr.large_files import no_bomb_warnings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -114,14 +113,17 @@ def _from_file(path: Path) -> Picture:
     if is_folder(path):
         raise ImageError(f"not a picture: found the folder {path}, expected a file")
     try:
-        with no_bomb_warnings, Pillow.open(path) as image:
+        with Pillow.open(path) as image:
             return _from_pillow(image, str(path))
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError(f"picture is missing: found no file {path}; check the name") from None
     except Pillow.DecompressionBombError as error:
-        raise ImageError(f"picture is too large: found {path}: {error}") from None
+        raise ImageError(
+            f"picture is too large: found {path}, of which Pillow says: {error} Expected one that "
+            "it opens; pass this one as an array"
+        ) from None
     except Pillow.UnidentifiedImageError:
         raise ImageError(
             f"not a picture: found no known format in {path}, expected PNG, JPEG, WebP, TIFF, BMP "
@@ -139,8 +141,7 @@ def _from_pillow(image: Image, name: str) -> Picture:
             "convert it to PNG"
         )
     try:
-        with no_bomb_warnings:
-            image.load()
+        image.load()
         image = _upright(image)
         if image.mode == "I" or image.mode.startswith("I;16"):
             return _from_array(_gray16(image, name))

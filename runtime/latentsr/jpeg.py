@@ -20,7 +20,6 @@ import numpy as np
 
 from latentsr.errors import CorruptStream, ImageError, StreamError
 from latentsr.image import Picture
-from latentsr.large_files import no_bomb_warnings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -209,10 +208,9 @@ def _open(data: bytes) -> Image:
     from PIL import Image as Pillow
 
     try:
-        with no_bomb_warnings:
-            return Pillow.open(io.BytesIO(data), formats=["JPEG"])
+        return Pillow.open(io.BytesIO(data), formats=["JPEG"])
     except Pillow.DecompressionBombError as error:
-        raise StreamError(f"picture is too large: {_first_line(error)}") from None
+        raise StreamError(f"picture is too large: found {_first_line(error)}") from None
     except Exception as error:  # see decode
         raise _damaged(_first_line(error), "a JPEG file") from None
 

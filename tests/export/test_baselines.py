@@ -16,6 +16,7 @@ pytest.importorskip("compressai.models", reason="the baselines need compressai")
 
 import latentsr  # noqa: E402
 from codec_cases import exported, made  # noqa: E402
+from latentsr.backends.values import Resident  # noqa: E402
 from latentsr.bench.inputs import from_picture  # noqa: E402
 from latentsr.bench.rounds import Schedule  # noqa: E402
 from latentsr.bench.run import Settings, run_bench  # noqa: E402
@@ -27,8 +28,12 @@ from latentsr.errors import (  # noqa: E402
     StreamError,
     UsageError,
 )
+from latentsr.manifest import Route  # noqa: E402
+from latentsr.pipeline import routes  # noqa: E402
+from latentsr.pipeline.routes import Machine, Run  # noqa: E402
 from latentsr_export.baselines.network import Compiled  # noqa: E402
 from latentsr_export.baselines.rrdbnet import count_macs, random_rrdbnet  # noqa: E402
+from latentsr_export.baselines.strings import decode_symbols  # noqa: E402
 from latentsr_export.networks.edsr import EDSR, initialise_as_bilinear  # noqa: E402
 from latentsr_export.pixel_sr import load_pixel_sr  # noqa: E402
 
@@ -58,6 +63,39 @@ def item(folder: Path, family: str, picture: np.ndarray) -> Item:
     (folder / family).mkdir(exist_ok=True)
     with latentsr.load(folder / f"{family}.lsr", threads=1) as codec:
         return from_picture(codec, picture, "a", 4, folder / family, "a").item
+
+
+class OnDevice(Resident):
+    """Symbols as a coder on a device leaves them: torch takes no such array."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def to_host(self) -> np.ndarray:
+        return self._array
+
+    def window(self, *place: int) -> np.ndarray:
+        raise AssertionError("symbols are taken whole")
+
+    empty = put = window
+
+
+def test_symbols_on_a_device(
+    folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = routes.execute
+
+    def decoded_there(route: Route, run: Run, machine: Machine) -> None:
+        execute(route, run, machine)
+        run.symbols = {name: OnDevice(value) for name, value in run.symbols.items()}
+
+    with latentsr.load(folder / f"{FAMILIES[1]}.lsr", threads=1) as codec:
+        stream = codec.open_stream(codec.encode(picture))
+        expected = decode_symbols(codec, stream)
+        monkeypatch.setattr(routes, "execute", decoded_there)
+        found = decode_symbols(codec, stream)
+    assert list(found) == list(expected) == ["z", "y"]
+    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def started(name: str, folder: Path, family: str, **options: Any) -> tuple[Subject, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import host_kernels
 import pytest
@@ -21,6 +23,9 @@ from latentsr.backends import device_pool
 from latentsr.backends.device import Device, open_device
 from latentsr.cuda import module
 from latentsr.errors import BackendError
+
+if TYPE_CHECKING:
+    from device_routes import Load
 
 
 @pytest.fixture
@@ -48,6 +53,14 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     device_pool._pools_of.cache_clear()  # blocks that other tests left are not this one's
     yield found
     device_pool._pools_of.cache_clear()
+
+
+@pytest.fixture
+def load(device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
+    """Makes a codec on the device, with a coder."""
+    from device_routes import opener
+
+    return opener(device, monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""Device arrays become pictures by the CUDA kernels, with the bits of the processor's."""
+"""Device arrays become pictures and pictures planes there, with the bits of the processor's."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from latentsr.backends.device import Device
+from latentsr.backends.device_picture import planes_of
 from latentsr.backends.device_pool import DeviceArray, Pools, working
 from latentsr.errors import BundleError
 from latentsr.pipeline import image_steps
+from latentsr.stream import Padding
 
 
 def resident(device: Device, value: np.ndarray) -> DeviceArray:
@@ -32,6 +35,18 @@ def test_pictures_have_the_processors_bits(device: Device, dtype: Any) -> None:
     np.testing.assert_array_equal(made, expected)
     np.testing.assert_array_equal(array.window(2, 3, 20, 31).picture(), expected[2:22, 3:34])
     np.testing.assert_array_equal(image_steps.picture(array, run, {}), expected)
+
+
+@pytest.mark.parametrize("padding", [Padding(), Padding(left=3, top=2, right=60, bottom=1)])
+def test_planes_have_the_processors_bits(device: Device, padding: Padding) -> None:
+    """Made by another thread: its work is waited for."""
+    picture = np.random.default_rng(11).integers(0, 256, (37, 53, 3)).astype(np.uint8)
+    run: Any = SimpleNamespace(threads=1, padding=padding, multiple=0)
+    expected = image_steps.pad(picture, run, {})
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(planes_of, Pools(device), picture, padding).result()
+    assert made.shape == expected.shape and made.dtype == np.float32
+    assert np.asarray(made).tobytes() == expected.tobytes()
 
 
 def test_samples_that_are_not_finite_are_refused(device: Device) -> None:

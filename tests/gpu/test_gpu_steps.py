@@ -87,6 +87,33 @@ def test_scales(arrays: DeviceArrays, size: int, entries: int) -> None:
     assert fault_of(arrays, fault) == 59_999
 
 
+@pytest.mark.parametrize("index_bytes", [1, 4])
+@pytest.mark.parametrize("skip", [0, 20, 64])
+@pytest.mark.parametrize("with_restored", [False, True])
+def test_certain_symbols(
+    arrays: DeviceArrays, index_bytes: int, skip: int, with_restored: bool
+) -> None:
+    rng = np.random.default_rng(7)
+    rows = rng.integers(0, 64, LATENT).astype(np.uint8 if index_bytes == 1 else np.int32)
+    mean = rng.normal(0, 2, LATENT[1]).astype(np.float32)
+    mean[:5] = -0.0
+    means = DeviceMeans(arrays.put(mean), mean.size, LATENT[2] * LATENT[3])
+    expected = LatentSteps(Isa.SCALAR).symbols("y", draw_latent(4), mean)
+    symbols, restored = (arrays.put(each) for each in expected)
+    steps.clear_certain(
+        arrays.put(rows), skip, means, symbols, restored if with_restored else 0, rows.size,
+        index_bytes, arrays.stream,
+    )  # fmt: skip
+    found = arrays.get(symbols, LATENT, np.int32), arrays.get(restored, LATENT, np.float32)
+    arrays.check()
+    expected[0][rows < skip] = 0
+    assert same_bits(found[0], expected[0])
+    if with_restored:
+        assert same_bits(found[1], LatentSteps(Isa.SCALAR).latent(expected[0], mean))
+    else:
+        assert same_bits(found[1], expected[1])
+
+
 def test_crcs_go_on_from_chunk_to_chunk(arrays: DeviceArrays) -> None:
     rng = np.random.default_rng(6)
     counts = [0, 1, 70_000, 16_385]

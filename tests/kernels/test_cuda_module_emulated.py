@@ -35,5 +35,7 @@ def test_gpu_tests_pass_under_emulation(repository: Path, tmp_path: Path) -> Non
     tests = repository / "tests" / "gpu"
     # Graphs are the device's own.
     given = [str(tests), f"--ignore={tests / 'test_gpu_graph.py'}"]
+    if importlib.util.find_spec("compressai") is None:  # what exports the families' bundles
+        given += [f"--ignore={tests / 'test_gpu_routes_families.py'}"]
     said = run([*command, *given], environment)
     assert " passed" in said and "skipped" not in said

@@ -80,6 +80,12 @@ def test_steps_check_what_can_be_checked() -> None:
         steps.scale_indexes(0, 0, 1, 0, 256, 0)
     with pytest.raises(UsageError, match="means: found 3 values, 4 times each"):
         steps.latent_from_symbols(0, steps.DeviceMeans(0, 3, 4), 0, 25)
+    with pytest.raises(UsageError, match="means: found 3 values, 4 times each"):
+        steps.clear_certain(0, 1, steps.DeviceMeans(0, 3, 4), 0, 0, 25)
+    with pytest.raises(UsageError, match="index_bytes: found 2, expected 1"):
+        steps.clear_certain(0, 1, steps.NO_MEANS, 0, 0, 25, index_bytes=2)
+    with pytest.raises(UsageError, match="skip: found -1, expected 0 to"):
+        steps.clear_certain(0, -1, steps.NO_MEANS, 0, 0, 25)
     planes = steps.DevicePlanes.dense(0, 1, 64, 64)
     with pytest.raises(UsageError, match=r"picture: found 60x60 at \(5, 0\)"):
         steps.planes_from_picture(0, 60, 60, planes, top=5)

@@ -1,4 +1,4 @@
-"""Which coder decodes a chunk, as far as that takes no GPU."""
+"""What codes a chunk, as far as that takes no GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from latentsr.backends.base import EngineOptions
 from latentsr.bundle import Bundle
 from latentsr.cuda import module
 from latentsr.errors import BackendError, UsageError
-from latentsr.pipeline.device_coding import LEAST_SYMBOLS, DeviceCoding, attach
+from latentsr.pipeline.device_coding import (
+    LEAST_ENCODED,
+    LEAST_SYMBOLS,
+    DeviceCoding,
+    attach,
+)
 from latentsr.pipeline.entropy_step import EntropyModel
 
 LANES: Any = SimpleNamespace(form="lanes", exact=True, repairs=[])
@@ -33,7 +38,7 @@ def attached(models: dict[str, EntropyModel], device: str, coder: str) -> list[D
 
 
 @pytest.mark.parametrize(("device", "coder"), [("cpu", "auto"), ("cpu", "cpu"), ("cuda", "cpu")])
-def test_the_processor_decodes(models: dict[str, EntropyModel], device: str, coder: str) -> None:
+def test_the_processor_codes(models: dict[str, EntropyModel], device: str, coder: str) -> None:
     assert attached(models, device, coder) == [None, None]
 
 
@@ -69,7 +74,7 @@ def test_auto_takes_large_chunks_that_it_can_decode(
     def taken(shape: tuple[int, ...], scales: Any, means: Any, coding: Any = LANES) -> bool:
         found = models["y"].on_gpu
         assert found is not None
-        return found.takes(shape, scales, means, coding)
+        return found.decodes(shape, scales, means, coding)
 
     assert taken(LARGE, ones[LARGE], None) and taken(LARGE, ones[LARGE], ones[LARGE])
     assert not taken(SMALL, ones[SMALL], None)
@@ -80,6 +85,27 @@ def test_auto_takes_large_chunks_that_it_can_decode(
     assert not taken(LARGE, ones[LARGE], None, SimpleNamespace(form="compressai", exact=False))
     monkeypatch.setattr(module, "usable", lambda: False)
     assert not taken(LARGE, ones[LARGE], None)
+
+
+def test_auto_encodes_larger_ones(
+    models: dict[str, EntropyModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "usable", lambda: True)
+    attached(models, "cuda", "auto")
+    shapes = [(1, 96, side, side) for side in (18, 20, 26, 27)]
+    counts = [int(np.prod(shape)) for shape in shapes]
+    assert counts[0] < LEAST_SYMBOLS < counts[1] < counts[2] < LEAST_ENCODED < counts[3]
+    found = models["y"].on_gpu
+    assert found is not None
+    scales = {shape: np.ones(shape, np.float32) for shape in shapes}
+    decodes = [found.decodes(shape, scales[shape], None, LANES) for shape in shapes]
+    encodes = [found.encodes(shape, scales[shape], None, LANES) for shape in shapes]
+    assert decodes == [False, True, True, True] and encodes == [False, False, False, True]
+    other = SimpleNamespace(form="compressai", exact=False)
+    assert not found.encodes(shapes[3], scales[shapes[3]], None, other)  # type: ignore[arg-type]
+    assert not found.encodes(shapes[3], None, None, LANES)
+    huge = (1, 96, 1 << 12, 1 << 12)  # more than a stream holds
+    assert not found.encodes(huge, np.broadcast_to(np.float32(1), huge), None, LANES)
 
 
 def test_load_takes_the_coder() -> None:

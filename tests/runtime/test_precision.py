@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import latentsr
-from latentsr.backends.base import Engine
+from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import HalfPorts
 from latentsr.bundle import DEMO, Bundle
+from latentsr.codec import Codec
 from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import parse
 
@@ -173,6 +174,19 @@ def test_half_ports_take_and_give_float32() -> None:
     found = engine.run({"x": np.array([1.0, 2**-11 + 1, 1e6], np.float32)})["y"]
     assert found.dtype == np.float32 and found.tolist() == [2.0, 2.0, float("inf")]
     assert engine.runs_on == "here"
+
+
+def test_planes_are_made_on_the_gpu_but_for_half_ports(bundle: Path) -> None:
+    """Those would come down again, to be rounded."""
+
+    def makes(device: str, precision: str) -> bool:
+        with Codec(Bundle(bundle), "ort", EngineOptions(device, precision=precision)) as codec:
+            return codec.machine.planes is not None
+
+    assert makes("cuda", "fp32") and makes("cuda:1", "fp16") and not makes("cpu", "fp32")
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace('"ports": "fp32"', '"ports": "fp16"'))
+    assert makes("cuda", "fp32") and not makes("cuda", "fp16")
 
 
 def test_inspect(bundle: Path) -> None:

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from latentsr.digits import apart
 from latentsr.errors import UsageError
-from latentsr.tiling.budget import parse_memory, shown
+from latentsr.tiling.budget import parse_memory, too_small
 from latentsr.tiling.calls import parse_region
 from latentsr.tiling.plan import cut
 
@@ -49,9 +50,36 @@ def test_what_is_no_size(text: object) -> None:
         parse_memory(text)  # type: ignore[arg-type]
 
 
-def test_sizes_for_people() -> None:
-    assert shown(64 << 20) == "64 MiB"
-    assert shown(3 << 29) == "1.50 GiB"
+@pytest.mark.parametrize(
+    ("memory", "needed", "found", "expected"),
+    [
+        (64 << 20, 65 << 20, "64 MiB", "65 MiB"),
+        (64 << 20, 64.2 * (1 << 20), "64 MiB", "65 MiB"),
+        (1 << 20, (1 << 20) + 1, "1 MiB", "2 MiB"),
+        (1_900_000, 2_000_000, "1.8 MiB", "2.0 MiB"),
+        (1_999_990, 2_000_000, "1.9 MiB", "2.0 MiB"),
+        (3 << 29, 1.501 * (1 << 30), "1.50 GiB", "1.51 GiB"),
+        ((1 << 30) - 1, 1 << 30, "1023.999999 MiB", "1.00000000 GiB"),
+        (100 << 20, 5 << 30, "100 MiB", "5.00 GiB"),
+    ],
+)
+def test_a_budget_and_what_it_lacks_differ_as_shown(
+    memory: int, needed: float, found: str, expected: str
+) -> None:
+    error = too_small(memory, "at least", needed, "for this")
+    assert str(error).startswith(
+        f"memory budget is too small: found {found}, expected at least {expected} for this;"
+    )
+    # Whoever gives what is asked for gets along with it.
+    assert parse_memory(expected) >= needed - 1
+
+
+def test_numbers_beyond_a_limit_differ_from_it_as_shown() -> None:
+    assert apart(0.7349, 0.5, 2) == "0.73"
+    assert apart(0.5004, 0.5, 2) == "0.5004"
+    assert apart(-0.02003, -0.02, 3) == "-0.02003"
+    assert apart(0.5 + 2**-52, 0.5, 2) == repr(0.5 + 2**-52)
+    assert (apart(float("nan"), 1, 2), apart(float("inf"), 1, 2)) == ("nan", "inf")
 
 
 def test_regions_of_the_command_line() -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from latentsr import compressai_file
+from latentsr.backends.values import on_host
 from latentsr.codec import Codec
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
@@ -67,7 +68,7 @@ def decode_symbols(codec: Codec, stream: Stream) -> dict[str, Tensor]:
     last = max(i for i, step in enumerate(whole.steps) if step["op"] == "entropy_decode")
     latents = Route(whole.kind, whole.scale, whole.steps[: last + 1], whole.about)
     routes.execute(latents, run, codec.machine)
-    return {name: torch.from_numpy(run.symbols[name]) for name in names}
+    return {name: torch.from_numpy(on_host(run.symbols[name])) for name in names}
 
 
 def encode_symbols(network: Any, symbols: dict[str, Tensor], hyper: Hyper) -> tuple[bytes, ...]:

@@ -13,6 +13,7 @@ from latentsr.backends import get_backend
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.bundle import DEMO, Bundle
 from latentsr.codec import Codec
+from latentsr.digits import apart
 from latentsr.errors import BundleError, ExportError
 from latentsr.image import to_rgb8
 from latentsr.manifest import Manifest
@@ -54,22 +55,21 @@ def add_fp16(
     output = Path(output)
     check_target(output)
     shown = [to_rgb8(picture) for picture in pictures or [PICTURE]]
-    codec = Codec(bundle, "ort", EngineOptions())
-    given = cases(codec, shown)
-    progress("calibrating for FP16")
-    samples, full = record(codec, given)
-    halves = {}
-    for name in convertible(bundle):
-        if name in samples:
-            progress(f"converting {name} to FP16")
-            halves[name] = convert(bundle.graph(name), samples[name], ports)
-    progress("checking FP16 on whole routes")
-    table = changes(given, full, _results(codec, halves, given))
-    _check_gate(table, halves, samples, bundle.manifest)
-    variants = {name: {"file": f"graphs/{name}.fp16.onnx", **half.report,
-                       "parity": {"fp32": _parity(codec, name, half, samples[name])}}
-                for name, half in halves.items()}  # fmt: skip
-    codec.close()
+    with Codec(bundle, "ort", EngineOptions()) as codec:
+        given = cases(codec, shown)
+        progress("calibrating for FP16")
+        samples, full = record(codec, given)
+        halves = {}
+        for name in convertible(bundle):
+            if name in samples:
+                progress(f"converting {name} to FP16")
+                halves[name] = convert(bundle.graph(name), samples[name], ports)
+        progress("checking FP16 on whole routes")
+        table = changes(given, full, _results(codec, halves, given))
+        _check_gate(table, halves, samples, bundle.manifest)
+        variants = {name: {"file": f"graphs/{name}.fp16.onnx", **half.report,
+                           "parity": {"fp32": _parity(codec, name, half, samples[name])}}
+                    for name, half in halves.items()}  # fmt: skip
     progress("writing the FP16 graphs")
     return _write(bundle, output, halves, variants, table)
 
@@ -160,8 +160,9 @@ def _check_gate(
             # A route without networks of its own loses what the encoder lost.
             graph = next((g for g in reversed(own) if g in halves), next(iter(halves)))
             node = worst_node(halves[graph], min(samples[graph], key=_size))
+            found = apart(row["worst_db"], -GATE_DB, 3)
             raise ExportError(
-                f"route {name} loses quality in FP16: found {row['worst_db']:.3f} dB, expected at "
+                f"route {name} loses quality in FP16: found {found} dB, expected at "
                 f"least -{GATE_DB} dB on every picture; in graph {graph} node {node} "
                 "adds most, export without fp16"
             )

@@ -1,4 +1,5 @@
-// element_steps.cuh - latents to symbols and back, scales to rows, samples limited: one element each.
+// element_steps.cuh - latents to symbols and back, scales to rows, certain symbols cleared, samples
+// limited: one element each.
 //
 // A step is called with an element's number. Plain code for one thread, with the bits of ../latent_steps.cpp and ../scale_indexes.cpp. It
 // must be compiled without fused multiplications.
@@ -50,11 +51,12 @@ struct QuantiseStep {
   LATENTSR_DEVICE void operator()(std::uint64_t i) const {
     const float mean = mean_at(means, i);
     const float residual = widen(latent[i]) - mean;
-    if (!(fabsf(residual) <= kSymbolLimit)) {  // NaN, too
+    const bool fits = fabsf(residual) <= kSymbolLimit;  // NaN does not
+    if (!fits) {
       note_fault(fault, i);
-      return;
     }
-    const auto symbol = static_cast<std::int32_t>(rintf(residual));
+    // Written all the same: an encoder that is in the stream already reads it.
+    const auto symbol = fits ? static_cast<std::int32_t>(rintf(residual)) : 0;
     symbols[i] = symbol;
     if (restored != nullptr) {
       restored[i] = static_cast<float>(symbol) + mean;
@@ -70,6 +72,27 @@ struct RestoreStep {
 
   LATENTSR_DEVICE void operator()(std::uint64_t i) const {
     narrow(static_cast<float>(symbols[i]) + mean_at(means, i), latent[i]);
+  }
+};
+
+// Symbols that the coder leaves out are zeros, and what a decoder restores is their mean. Added to
+// 0, as it is there: a mean of -0 ends as 0.
+template <class Index>
+struct ClearStep {
+  const Index* indexes;
+  std::uint32_t skip;
+  Means means;
+  std::int32_t* symbols;
+  float* restored;  // or null
+
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const {
+    if (static_cast<std::uint32_t>(indexes[i]) >= skip) {
+      return;
+    }
+    symbols[i] = 0;
+    if (restored != nullptr) {
+      restored[i] = 0.0f + mean_at(means, i);
+    }
   }
 };
 
@@ -99,8 +122,7 @@ struct IndexStep {
   LATENTSR_DEVICE void operator()(std::uint64_t i, const float* limits) const {
     const float scale = widen(scales[i]);
     if (scale != scale) {
-      note_fault(fault, i);
-      return;
+      note_fault(fault, i);  // no threshold is below it, so the coder that comes next reads row 0
     }
     std::uint32_t first = 0;
     for (std::uint32_t left = threshold_count; left != 0;) {

@@ -46,4 +46,14 @@ cudaError_t scale_indexes(const IndexCall& call, cudaStream_t stream) {
   });
 }
 
+cudaError_t clear_certain(const ClearCall& call, cudaStream_t stream) {
+  return launch_some(call.count, nullptr, stream, [&](unsigned blocks, cudaStream_t on) {
+    with_indexes(call.kind, [&]<class Index>(Index) {
+      const ClearStep<Index> step{static_cast<const Index*>(call.indexes), call.skip, call.means,
+                                  call.symbols, call.restored};
+      each_element<<<blocks, kThreads, 0, on>>>(step, call.count);
+    });
+  });
+}
+
 }  // namespace latentsr::cuda

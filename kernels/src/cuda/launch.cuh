@@ -55,6 +55,12 @@ void with_samples(SampleKind kind, const F& f) {
   kind == SampleKind::float32 ? f(float{}) : f(Half{});
 }
 
+// Calls f(T{}) with the type of the indexes.
+template <class F>
+void with_indexes(IndexKind kind, const F& f) {
+  kind == IndexKind::uint8 ? f(std::uint8_t{}) : f(std::int32_t{});
+}
+
 // Launches the step that make(T{}) gives for samples of type T, with an element a thread.
 template <class F>
 cudaError_t launch_each(SampleKind kind, std::uint64_t count, std::uint64_t* fault,

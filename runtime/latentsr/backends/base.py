@@ -36,7 +36,7 @@ class EngineOptions:
     compile for inputs of these shapes alone, where the library gains by it. cache: keep what was
     compiled, where compiling takes time. tf32: let GPUs make FP32 sums from rounded inputs, never
     in graphs that decide scales. graphs: capture a CUDA graph for each shape, None where it has no
-    drawback. coder: what decodes `lanes` streams, ``cpu``, the GPU that engines run on (``cuda``),
+    drawback. coder: what codes `lanes` streams, ``cpu``, the GPU that engines run on (``cuda``),
     or as it pays (``auto``), see `latentsr.pipeline.device_coding`. decides: the graph decides
     scales and is exact only where sums are added up as they stand, so no other algorithm will do.
     """

@@ -1,4 +1,4 @@
-"""Planes limited and made a picture on the device, so that only a quarter of the bytes come down.
+"""Pictures made planes and planes pictures on the device: a quarter of the bytes cross the bus.
 
 The kernels are those of `latentsr.cuda`; builds without them, and machines where they cannot run,
 do it on the host.
@@ -6,16 +6,46 @@ do it on the host.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
-from latentsr.backends.device_pool import working
+from latentsr.backends.device import parse_index
+from latentsr.backends.device_pool import DeviceArray, Pools, pools_of, working
 from latentsr.cuda import module, steps
 from latentsr.errors import BundleError
+from latentsr.stream import Padding
 
-if TYPE_CHECKING:
-    from latentsr.backends.device_pool import DeviceArray
+
+def planes_on(device: str) -> Callable[[np.ndarray, Padding], DeviceArray | None] | None:
+    """What makes planes on a device of that name; None for the processor.
+
+    It gives None where the kernels cannot do it.
+    """
+    if device.partition(":")[0] != "cuda":
+        return None
+    index = parse_index(device, "pictures")
+
+    def make(picture: np.ndarray, padding: Padding) -> DeviceArray | None:
+        return planes_of(pools_of(index), picture, padding) if module.usable() else None
+
+    return make
+
+
+def planes_of(pools: Pools, picture: np.ndarray, padding: Padding) -> DeviceArray:
+    """float32 planes (1, 3, H', W') of uint8 (H, W, 3), as `image_steps.pad` makes them.
+
+    The picture must not change before the planes have been waited for. Raises BackendError where
+    the launch fails.
+    """
+    given, stream = pools.resident(picture), pools.device.stream()
+    left, top, right, bottom = padding
+    height, width = picture.shape[:2]
+    made = pools.array((1, 3, top + height + bottom, left + width + right), np.float32)
+    planes = steps.DevicePlanes.dense(made.address, 1, *made.shape[2:])
+    with working(stream, given.block, made.block):
+        steps.planes_from_picture(given.address, height, width, planes, top, left, stream.handle)
+    return made
 
 
 def limited(array: DeviceArray) -> DeviceArray | None:

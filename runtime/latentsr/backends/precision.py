@@ -65,8 +65,13 @@ def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOpti
         return backend.load(bundle.piece(whole, int(piece)), name, own)
     graph, own = graph_for(bundle, name, options)
     engine = backend.load(graph, name, own)
-    variant = bundle.manifest.graphs[name].variants.get(options.precision)
-    return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
+    return HalfPorts(engine) if has_half_ports(bundle, name, options.precision) else engine
+
+
+def has_half_ports(bundle: Bundle, name: str, precision: str) -> bool:
+    """Whether a graph in that precision takes and gives FP16, which is rounded on the host."""
+    variant = bundle.manifest.graphs[name].variants.get(precision)
+    return variant is not None and variant.ports == "fp16"
 
 
 def graph_for(bundle: Bundle, name: str, options: EngineOptions) -> tuple[bytes, EngineOptions]:

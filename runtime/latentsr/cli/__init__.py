@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from importlib.metadata import entry_points
 
 from latentsr.errors import LatentSRError
@@ -21,6 +22,8 @@ def main() -> None:
     import typer
 
     _print_anything()
+    # Pillow's, of files that it opens all the same; by its text, as loading Pillow takes a while.
+    warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\) exceeds limit of")
     app = typer.Typer(
         name="latentsr",
         help="Learned image codecs with super-resolution in the latent domain.",

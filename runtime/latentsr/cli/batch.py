@@ -18,6 +18,8 @@ from latentsr.errors import LatentSRError, UsageError
 from latentsr.journal import Journal, bundle_identity
 from latentsr.pipeline.many import crew_of
 from latentsr.pipeline.schedule import ordered
+from latentsr.tiling.budget import parse_memory
+from latentsr.tiling.shared import Allowance, SharedBudget, jobs_within, unlimited
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
@@ -26,7 +28,7 @@ EXIT_INTERRUPTED = 130
 _AHEAD = 64  # results are a few numbers here: a large picture need not hold the others up
 
 Result = dict[str, Any]
-Job = Callable[["Codec", Path, Path], Result]
+Job = Callable[["Codec", Path, Path, Allowance | None], Result]
 PlainJob = Callable[[Path, Path], Result]
 
 
@@ -34,18 +36,21 @@ PlainJob = Callable[[Path, Path], Result]
 class Manner:
     """How a run over files goes, as its options say; see `latentsr.cli.options`.
 
-    out: where results go, None for stdout.
+    memory: a budget for all files in work together. out: where results go, None for stdout.
     """
 
     as_json: bool = False
     as_lines: bool = False
     jobs: int | None = None
     resume: bool = False
+    memory: str | None = None
     out: TextIO | None = None
 
     def __post_init__(self) -> None:
         if self.as_json and self.as_lines:
             raise UsageError("output has one form: found --json and --jsonl, expected one of them")
+        if self.memory is not None:
+            parse_memory(self.memory)  # before the bundle is loaded and inputs are looked for
 
 
 def run_jobs(
@@ -55,13 +60,21 @@ def run_jobs(
     manner: Manner,
     what: Mapping[str, Any],
 ) -> None:
-    """Run `job(codec, input, output)` for each pair, as `run_pairs` does, on this machine.
+    """Run `job(codec, input, output, allowance)` for each pair, as `run_pairs` does, right here.
 
-    what: the command and its route; the bundle and the engine are added.
+    allowance: the file's part of the budget, None without one; see `SharedBudget`. what: the
+    command and its route; the bundle and the engine are added.
     """
-    worker, crew = crew_of(codec, manner.jobs, len(pairs))
+    worker, crew = crew_of(codec, jobs_within(manner.memory, manner.jobs), len(pairs))
     what = {**what, **engine_of(codec)}
-    run_pairs(pairs, lambda source, target: job(worker, source, target), crew.jobs, manner, what)
+    spend = unlimited
+    if manner.memory is not None:
+        spend = SharedBudget(manner.memory, min(crew.jobs, len(pairs))).spend
+
+    def within(source: Path, target: Path) -> Result:
+        return spend(lambda allowance: job(worker, source, target, allowance))
+
+    run_pairs(pairs, within, crew.jobs, manner, what)
 
 
 def run_pairs(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from latentsr.cli.options import BackendOption, Precision, PrecisionOption, ThreadsOption
 from latentsr.errors import UsageError
+from latentsr.files import named_path
 
 MANY = "several by commas"
 MOST_IN_FLIGHT = 1024
@@ -26,7 +27,8 @@ def bench(
     routes: Annotated[str, typer.Option(help=f"Routes, {MANY}; default: all.")] = "",
     baseline: Annotated[str, typer.Option(help=f"Baselines, {MANY}; `list` prints them.")] = "",
     baseline_sr: Annotated[
-        Path | None, typer.Option(help="Checkpoint of the baselines' pixel SR network.")
+        Path | None,
+        typer.Option(help="Checkpoint of the baselines' pixel SR network.", parser=named_path),
     ] = None,
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
@@ -41,10 +43,18 @@ def bench(
     batch: Annotated[str, typer.Option(help=f"Pictures in flight for throughput, {MANY}.")] = "1,2",
     sizes: Annotated[str, typer.Option(help="Sizes WxH for latency against size, by commas.")] = "",
     write: Annotated[str | None, typer.Option(help="Write pictures too: suffix, as .png.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Result as JSON.")] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Stages as CSV.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Report, one HTML file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Report as Markdown.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Result as JSON.", parser=named_path)
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Stages as CSV.", parser=named_path)
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Report, one HTML file.", parser=named_path)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Report as Markdown.", parser=named_path)
+    ] = None,
 ) -> None:
     """Measure routes of a bundle side by side, from the same bytes."""
     if baseline == "list":

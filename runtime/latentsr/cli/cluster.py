@@ -47,7 +47,7 @@ def batch(
     from latentsr.deploy.ray_batch import IN_FLIGHT, RayWorkers, Task
     from latentsr.files import pair_up, read_stream, stream_suffixes, write_bytes
 
-    manner = Manner(as_json, as_lines, None, resume, sys.stdout)
+    manner = Manner(as_json, as_lines, None, resume, out=sys.stdout)
     with load(bundle, backend=backend, precision=precision) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         codec.bundle.route(chosen, "decode")

@@ -11,6 +11,7 @@ import typer
 
 from latentsr.cli.options import JsonOption
 from latentsr.errors import UsageError
+from latentsr.files import named_path
 
 if TYPE_CHECKING:
     from latentsr.bench.compare import Comparison
@@ -19,8 +20,10 @@ EXIT_SLOWER = 1
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(help="Result of `latentsr bench --json`.")],
-    after: Annotated[Path, typer.Argument(help="A later one.")],
+    before: Annotated[
+        Path, typer.Argument(help="Result of `latentsr bench --json`.", parser=named_path)
+    ],
+    after: Annotated[Path, typer.Argument(help="A later one.", parser=named_path)],
     fail_if_slower: Annotated[
         str, typer.Option(help="Exit with 1 where a contender is slower by more than this.")
     ] = "",

@@ -25,14 +25,14 @@ from latentsr.cli.options import (
     PrecisionOption,
     RegionOption,
     ResumeOption,
-    jobs_within,
 )
 
 if TYPE_CHECKING:
     from latentsr.cli.batch import Manner
     from latentsr.codec import Codec
+    from latentsr.tiling.shared import Allowance
 
-    Write = Callable[[Codec, bytes, Path], tuple[int, int]]
+    Write = Callable[[Codec, bytes, Path, int | None], tuple[int, int]]
 
 
 def decode(
@@ -56,30 +56,29 @@ def decode(
     from latentsr.cli.batch import Manner
     from latentsr.codec import load
 
-    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
+    manner = Manner(as_json, as_lines, jobs, resume, memory)
     with load(bundle, backend=backend, threads=threads, precision=precision, coder=coder) as codec:
         codec.bundle.route(route, "decode")
         decode_files(
             inputs, output, ".png", manner, file_format, codec,
-            picture_writer(route, memory, region), what_of("decode", route, region),
+            picture_writer(route, region), what_of("decode", route, region),
         )  # fmt: skip
 
 
-def picture_writer(route: str, memory: str | None, region: str | None) -> Write:
-    """What makes a picture file of a stream's bytes and returns its width and height.
+def picture_writer(route: str, region: str | None) -> Write:
+    """What makes a picture file of a stream's bytes, within a budget where it is given one, and
+    returns its width and height.
 
-    Raises UsageError for a memory budget or region that is none.
+    Raises UsageError for a region that is none.
     """
     from latentsr.image import save_rgb8
-    from latentsr.tiling.budget import parse_memory
     from latentsr.tiling.calls import parse_region, to_file
 
     box = parse_region(region)
-    budget = None if memory is None else parse_memory(memory)
 
-    def write(codec: Codec, data: bytes, target: Path) -> tuple[int, int]:
-        if budget is not None or box is not None:
-            return to_file(codec, data, codec.bundle.route(route, "decode"), target, budget, box)
+    def write(codec: Codec, data: bytes, target: Path, memory: int | None) -> tuple[int, int]:
+        if memory is not None or box is not None:
+            return to_file(codec, data, codec.bundle.route(route, "decode"), target, memory, box)
         picture = codec.decode(data, route)
         save_rgb8(picture, target)
         return picture.shape[1], picture.shape[0]
@@ -109,14 +108,16 @@ def decode_files(
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
     from latentsr.files import COMPRESSAI_FILES, pair_up, read_stream, stream_suffixes
+    from latentsr.pipeline.many import stream_budget
 
     foreign = file_format is FileFormat.compressai
     own = stream_suffixes(codec.bundle.manifest.file_model)
     pairs = pair_up(inputs, COMPRESSAI_FILES if foreign else own, output, ending)
 
-    def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
+    def job(own: Codec, source: Path, target: Path, allowance: Allowance | None) -> dict[str, Any]:
         data = read_stream(source)
-        width, height = write(own, to_stream(own.bundle, data) if foreign else data, target)
+        data = to_stream(own.bundle, data) if foreign else data
+        width, height = write(own, data, target, stream_budget(own, data, allowance))
         timeline = own.timeline
         facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}
         for repair in own.repairs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentsr.cli.options import BackendOption, BundleOption, JsonOption, ThreadsOption
+from latentsr.files import named_path
 
 if TYPE_CHECKING:
     from latentsr.report.demo import Demo
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 
 def demo(
     image: Annotated[
-        Path | None, typer.Option(help="HR original; default: the shipped picture.")
+        Path | None,
+        typer.Option(help="HR original; default: the shipped picture.", parser=named_path),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for stream and pictures.")] = Path("demo-out"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for stream and pictures.", parser=named_path)
+    ] = Path("demo-out"),
     bundle: BundleOption = "demo",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from latentsr.cli.options import (
     BackendOption,
     BundleOption,
+    CoderOption,
+    EntropyCoder,
     FileFormat,
     FileThreadsOption,
     FormatOption,
@@ -21,8 +23,10 @@ from latentsr.cli.options import (
     Precision,
     PrecisionOption,
     ResumeOption,
-    jobs_within,
 )
+
+if TYPE_CHECKING:
+    from latentsr.tiling.shared import Allowance
 
 
 def encode(
@@ -36,6 +40,7 @@ def encode(
     backend: BackendOption = "ort",
     threads: FileThreadsOption = None,
     precision: PrecisionOption = Precision.fp32,
+    coder: CoderOption = EntropyCoder.auto,
     memory: MemoryOption = None,
     as_json: JsonOption = False,
     as_lines: JsonLinesOption = False,
@@ -49,19 +54,23 @@ def encode(
     from latentsr.codec import Codec, load
     from latentsr.compressai_file import from_stream
     from latentsr.files import PICTURES, check_apart, pair_up, stream_suffixes, write_bytes
-    from latentsr.tiling.budget import parse_memory
+    from latentsr.image import to_rgb8
+    from latentsr.pipeline.many import picture_budget
 
-    budget = None if memory is None else parse_memory(memory)
-    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
+    manner = Manner(as_json, as_lines, jobs, resume, memory)
     foreign = file_format is FileFormat.compressai
-    with load(bundle, backend=backend, threads=threads, precision=precision) as codec:
+    with load(bundle, backend=backend, threads=threads, precision=precision, coder=coder) as codec:
         codec.bundle.route(route, "encode")
         own = stream_suffixes(codec.bundle.manifest.file_model)[0]
         pairs = pair_up(inputs, PICTURES, output, ".bin" if foreign else own)
 
-        def job(own: Codec, source: Path, target: Path) -> dict[str, Any]:
+        def job(
+            own: Codec, source: Path, target: Path, allowance: Allowance | None
+        ) -> dict[str, Any]:
             check_apart(source, target)
-            data = own.encode(source, route, exact=not foreign, centred=foreign, memory=budget)
+            picture = to_rgb8(source)
+            memory = picture_budget(own, picture, allowance)
+            data = own.encode(picture, route, exact=not foreign, centred=foreign, memory=memory)
             parts = own.open_stream(data)
             if foreign:
                 data = from_stream(own.bundle, parts)

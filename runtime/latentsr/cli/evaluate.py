@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from latentsr.cli.options import BackendOption, ThreadsOption
+from latentsr.files import named_path
 
 MANY = "several by commas"
 
@@ -34,13 +35,19 @@ def evaluate(
     ] = "",
     backend: BackendOption = "ort",
     threads: ThreadsOption = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Result as JSON.")] = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="A line for each picture, route and anchor.")
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Result as JSON.", parser=named_path)
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Rate-distortion plot, FILE.svg.")] = None,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", help="A line for each picture, route and anchor.", parser=named_path),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Rate-distortion plot, FILE.svg.", parser=named_path)
+    ] = None,
     also: Annotated[
-        list[Path] | None, typer.Option("--with", help="Earlier --json file, plotted as well.")
+        list[Path] | None,
+        typer.Option("--with", help="Earlier --json file, plotted as well.", parser=named_path),
     ] = None,
 ) -> None:
     """Rate and quality on HR pictures: reduced, coded, enlarged; against both anchors."""

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from latentsr.files import named_path
+
 
 class Precision(StrEnum):
     """What graphs compute in."""
@@ -18,7 +20,7 @@ class Precision(StrEnum):
 
 
 class EntropyCoder(StrEnum):
-    """What reads the entropy-coded data."""
+    """What reads and writes the entropy-coded data."""
 
     auto = "auto"
     cpu = "cpu"
@@ -37,7 +39,12 @@ BundleOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Output file, or folder for a folder or several inputs."),
+    typer.Option(
+        "--output",
+        "-o",
+        help="Output file, or folder for a folder or several inputs.",
+        parser=named_path,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 JsonLinesOption = Annotated[
@@ -63,20 +70,13 @@ PrecisionOption = Annotated[
 ]
 CoderOption = Annotated[
     EntropyCoder,
-    typer.Option(
-        help="What decodes our streams for engines on a GPU; auto: it, if they are large."
-    ),
+    typer.Option(help="What codes our streams for engines on a GPU; auto: it, if they are large."),
 ]
 MemoryOption = Annotated[
     str | None,
-    typer.Option(help="Work on each picture in tiles, within so much memory: 1GiB."),
+    typer.Option(help="Work in tiles, all files in work within so much memory: 1GiB."),
 ]
 RegionOption = Annotated[
     str | None,
     typer.Option(metavar="X,Y,W,H", help="Make this part of the output only, in its pixels."),
 ]
-
-
-def jobs_within(memory: str | None, jobs: int | None) -> int | None:
-    """One file at a time within a budget, unless more are asked for: each would take as much."""
-    return 1 if memory is not None and jobs is None else jobs

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentsr.cli.options import BackendOption, JsonOption, ThreadsOption
+from latentsr.files import named_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 def profile(
     bundle: Annotated[str, typer.Argument(help="Bundle folder NAME.lsr, or demo.")],
-    source: Annotated[Path, typer.Argument(help="Stream, or picture (coded first).")],
+    source: Annotated[
+        Path, typer.Argument(help="Stream, or picture (coded first).", parser=named_path)
+    ],
     route: Annotated[
         str | None, typer.Option(help="Any route of the bundle; default: the one that enlarges.")
     ] = None,
@@ -27,7 +30,7 @@ def profile(
     warmup: Annotated[int, typer.Option(help="Runs before those measured.")] = 3,
     runs: Annotated[int, typer.Option(help="Measured runs.")] = 10,
     trace: Annotated[
-        Path | None, typer.Option(help="Write a trace for Perfetto, FILE.json.")
+        Path | None, typer.Option(help="Write a trace for Perfetto, FILE.json.", parser=named_path)
     ] = None,
     top: Annotated[int, typer.Option(help="Nodes to list.")] = 15,
     as_json: JsonOption = False,

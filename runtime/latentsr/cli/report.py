@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
+from latentsr.files import named_path
+
 
 def report(
     results: Annotated[
         list[Path],
-        typer.Argument(help="Files of `latentsr bench --json`; the first is the main one."),
+        typer.Argument(
+            help="Files of `latentsr bench --json`; the first is the main one.", parser=named_path
+        ),
     ],
-    html: Annotated[Path | None, typer.Option(help="Report, one HTML file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Report as Markdown.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Report, one HTML file.", parser=named_path)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Report as Markdown.", parser=named_path)
+    ] = None,
 ) -> None:
     """Render stored results; further ones add their points and a section. No pictures then."""
     from latentsr.bench.run import Bench

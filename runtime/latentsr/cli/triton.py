@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from latentsr.cli.options import BackendOption, JsonOption, Precision, PrecisionOption
+from latentsr.files import named_path
 
 
 def export_triton(
     bundle: Annotated[str, typer.Argument(help="Bundle folder NAME.lsr, or demo.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model repository.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Model repository.", parser=named_path)
+    ],
     route: Annotated[
         str | None, typer.Option(help="Decode route; default: the bundle's for `upscale`.")
     ] = None,

@@ -23,7 +23,6 @@ from latentsr.cli.options import (
     PrecisionOption,
     RegionOption,
     ResumeOption,
-    jobs_within,
 )
 
 
@@ -51,11 +50,11 @@ def upscale(
     from latentsr.cli.decode import decode_files, picture_writer, what_of
     from latentsr.codec import load
 
-    manner = Manner(as_json, as_lines, jobs_within(memory, jobs), resume)
+    manner = Manner(as_json, as_lines, jobs, resume, memory)
     with load(bundle, backend=backend, threads=threads, precision=precision, coder=coder) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         codec.enlarging_route(chosen)
         decode_files(
             inputs, output, f"_{chosen}.png", manner, file_format, codec,
-            picture_writer(chosen, memory, region), what_of("upscale", chosen, region),
+            picture_writer(chosen, region), what_of("upscale", chosen, region),
         )  # fmt: skip

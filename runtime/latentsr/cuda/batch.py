@@ -180,6 +180,12 @@ class EncodeArrays:
     outcomes: int
 
 
+def check_index_bytes(found: int) -> None:
+    """Raise UsageError for indexes that are neither uint8 nor int32."""
+    if found not in (1, 4):
+        raise UsageError(f"index_bytes: found {found}, expected 1 (uint8) or 4 (int32)")
+
+
 def _starts(sizes: NDArray[np.integer]) -> NDArray[np.uint64]:
     """Where each of these begins when they lie one behind the other."""
     ends = np.cumsum(sizes, dtype=np.uint64)

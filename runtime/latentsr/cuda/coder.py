@@ -13,6 +13,7 @@ from latentsr.cuda.batch import (
     DecodePlan,
     EncodeArrays,
     EncodePlan,
+    check_index_bytes,
 )
 from latentsr.cuda.module import compiled, launching
 from latentsr.entropy.faults import bad_index, corruption
@@ -59,7 +60,7 @@ class DeviceCoder:
             BackendError: CUDA refused the launch.
             UsageError: index_bytes is something else.
         """
-        _check_index_bytes(index_bytes)
+        check_index_bytes(index_bytes)
         with launching("decoding"):
             self._native.decode(
                 at.tables, at.streams, plan.streams.size, plan.most_parts, self.skip, at.data,
@@ -70,7 +71,7 @@ class DeviceCoder:
         self, plan: EncodePlan, at: EncodeArrays, index_bytes: int = 1, stream: int = 0
     ) -> None:
         """Start encoding a batch; arguments and errors as for `decode`."""
-        _check_index_bytes(index_bytes)
+        check_index_bytes(index_bytes)
         with launching("encoding"):
             self._native.encode(
                 at.tables, at.targets, plan.targets.size, plan.most_parts, self.skip, at.symbols,
@@ -119,8 +120,3 @@ class DeviceCoder:
                 f"below skip = {self.skip}"
             )
         return corruption("lanes", status, position, detail)
-
-
-def _check_index_bytes(found: int) -> None:
-    if found not in (1, 4):
-        raise UsageError(f"index_bytes: found {found}, expected 1 (uint8) or 4 (int32)")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from latentsr.cuda.batch import check_index_bytes
 from latentsr.cuda.module import compiled, launching
 from latentsr.errors import UsageError
 
@@ -109,6 +110,27 @@ def latent_from_symbols(
         compiled().latent_from_symbols(
             symbols, means.values, means.count, means.repeat, count, latent, sample_bytes, stream
         )
+
+
+def clear_certain(
+    indexes: int, skip: int, means: DeviceMeans, symbols: int, restored: int, count: int,
+    index_bytes: int = 1, stream: int = 0,
+) -> None:  # fmt: skip
+    """Set the symbols of rows below `skip` to 0 and their restored values (or 0) to 0 + mean.
+
+    A coder with that `skip` leaves these symbols out. indexes: uint8, or int32 where `index_bytes`
+    is 4. Raises as `scale_indexes`.
+    """
+    check_index_bytes(index_bytes)
+    _check(4, count)
+    _check_means(means, count)
+    if not 0 <= skip < 1 << 32:
+        raise UsageError(f"skip: found {skip}, expected 0 to 2^32 - 1")
+    with launching("clearing certain symbols"):
+        compiled().clear_certain(
+            indexes, index_bytes, skip, means.values, means.count, means.repeat, count, symbols,
+            restored, stream,
+        )  # fmt: skip
 
 
 def crc_of_symbols(

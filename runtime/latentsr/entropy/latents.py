@@ -111,10 +111,7 @@ class LatentSteps:
             flat, values, repeat, symbols.reshape(-1), restored.reshape(-1), self.isa
         )
         if status == Status.OUT_OF_RANGE:
-            raise ImageError(
-                f"latent {name} is out of range: found values beyond 2^30 or NaN, first at element "
-                f"{position}, expected a trained network's latents; check the checkpoint"
-            )
+            raise out_of_range(name, position)
         return symbols, restored
 
     def latent(
@@ -147,6 +144,14 @@ class LatentSteps:
         if self.isa not in _FOLDING:
             return zlib.crc32(flat.data, start)  # faster than tables alone, as the kernel then is
         return _kernels.crc32(flat.view(np.uint8), start & 0xFFFFFFFF, self.isa)
+
+
+def out_of_range(name: str, position: int) -> ImageError:
+    """The error for a latent of that name that cannot be quantised."""
+    return ImageError(
+        f"latent {name} is out of range: found values beyond 2^30 or NaN, first at element "
+        f"{position}, expected a trained network's latents; check the checkpoint"
+    )
 
 
 def not_a_number(position: int) -> StreamError:

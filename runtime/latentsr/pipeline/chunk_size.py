@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def check_plausible(chunk: Chunk, size: int, shape: Shape, bits: float) -> None:
         )
 
 
-def check_latent(chunk: Chunk, latent: np.ndarray) -> None:
+def check_latent(chunk: Chunk, latent: Any) -> None:
     """BundleError unless a latent to encode is float32 (1, C, h, w) or a batch of such."""
     channels = latent.shape[1] if latent.ndim == 4 else None
     if latent.dtype != np.float32 or channels != chunk.channels:

@@ -9,6 +9,7 @@ network in raster order, as CompressAI's own strings (`latentsr.entropy.float_co
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -69,13 +70,14 @@ class ContextEntropy:
         return LatentSteps()
 
     def encode(
-        self, latent: np.ndarray, features: np.ndarray | None, coding: Coding
+        self, latent: Any, features: Any, coding: Coding
     ) -> tuple[bytes, np.ndarray, np.ndarray]:
         """Code a float32 latent (1, M, h, w): bytes, the decoder's latent, int32 symbols.
 
-        features: float32 (1, C1, h, w).
+        features: float32 (1, C1, h, w). Both may lie on a device and are brought down.
         """
         check_latent(self.chunk, latent)
+        latent = on_host(latent)
         given = self._features(features, latent.shape)
         exact = self._exact_coder(coding)
         if exact is None and not self._has_float:

@@ -84,11 +84,17 @@ class EntropyModel:
         return LatentSteps()
 
     def encode(
-        self, latent: np.ndarray, scales: Any, means: Any, coding: Coding
-    ) -> tuple[bytes, np.ndarray, np.ndarray]:
-        """Code a float32 latent (1, C, h, w): bytes, the decoder's latent, int32 symbols."""
+        self, latent: Any, scales: Any, means: Any, coding: Coding
+    ) -> tuple[bytes, Any, Any]:
+        """Code a float32 latent (1, C, h, w): bytes, the decoder's latent, int32 symbols.
+
+        latent, scales, means: on the host or on a device. What is encoded on a GPU stays there.
+        Raises ImageError for values that cannot be quantised, StreamError for scales that are NaN.
+        """
         check_latent(self.chunk, latent)
-        scales, means = on_host(scales), on_host(means)
+        if self.on_gpu is not None and self.on_gpu.encodes(latent.shape, scales, means, coding):
+            return self.on_gpu.encode(latent, scales, means, coding)
+        latent, scales, means = on_host(latent), on_host(scales), on_host(means)
         symbols, restored = self._steps.symbols(
             self.chunk.name, latent, self._mean(means, latent.shape)
         )
@@ -109,7 +115,7 @@ class EntropyModel:
         """
         shape = latent_shape(self.chunk, padded_size)
         check_plausible(self.chunk, len(data), shape, self._least_bits)
-        if self.on_gpu is not None and self.on_gpu.takes(shape, scales, means, coding):
+        if self.on_gpu is not None and self.on_gpu.decodes(shape, scales, means, coding):
             return self.on_gpu.decode(data, shape, scales, means, coding)
         scales, means = on_host(scales), on_host(means)
         indexes = self.indexes(scales, shape, coding.exact)

@@ -6,7 +6,7 @@ the docstring names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,8 @@ from latentsr.errors import BundleError
 from latentsr.stream import Padding, check_size, pad_to
 
 FILTERS = ("bilinear", "bicubic", "lanczos")
+PlanesMaker = Callable[[np.ndarray, Padding], Resident | None]
+"""What makes the planes of a picture on a device; None where it cannot."""
 
 
 class Geometry(Protocol):
@@ -35,12 +37,15 @@ class Geometry(Protocol):
     centred: bool
 
 
-def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray:
+def pad(
+    image: np.ndarray, run: Geometry, step: Mapping[str, Any], make: PlanesMaker | None = None
+) -> Any:
     """uint8 (H, W, 3) → float32 (1, 3, H', W') in 0..1, borders repeated outwards.
 
     Samples are `image.astype(float32) * float32(1 / 255)`. In an encode route this is the picture
     that the stream will hold: its size and padding become the run's. ``multiple`` in the step takes
-    the place of the run's, for pictures that another graph has yet to reduce.
+    the place of the run's, for pictures that another graph has yet to reduce. make: makes the
+    planes on a device, where they stay, from the picture's bytes.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise BundleError(
@@ -49,6 +54,9 @@ def pad(image: np.ndarray, run: Geometry, step: Mapping[str, Any]) -> np.ndarray
         )
     if run.multiple:
         frame(image.shape[:2], run, step)
+    made = make(image, run.padding) if make is not None else None
+    if made is not None:
+        return made
     left, top, right, bottom = run.padding
     height, width = top + image.shape[0] + bottom, left + image.shape[1] + right
     planes = np.empty((1, 3, height, width), np.float32)

@@ -7,9 +7,10 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from latentsr.errors import LatentSRError, UsageError
+from latentsr.image import Picture, to_rgb8
 from latentsr.last_call import CallRecord
 from latentsr.pipeline.schedule import Crew, check_count, ordered, share_cores, usable_cores
-from latentsr.tiling.budget import parse_memory
+from latentsr.tiling.shared import Allowance, SharedBudget, jobs_within, unlimited
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
@@ -25,11 +26,16 @@ class ManyPictures:
 
     They return an iterator over the results, in the order of what they are given. Options:
 
+    - memory: a budget such as ``"1GiB"``, with the meaning that it has for a single call, for all
+      pictures in work together. Each of the jobs gets an equal part, in which the coder's own
+      arrays count as well; a picture that needs more waits until it is the only one in work, and
+      gets all. Not in it: results, and what waits for its turn.
     - jobs: pictures at a time, by default so many that jobs times the engines' threads (1 where
-      `load` was given no number) is the number of cores. Memory grows with them.
+      `load` was given no number) is the number of cores; within a budget 1, as larger tiles are
+      less work. Memory grows with them where there is no budget.
     - ahead: results that may wait for an earlier one or for the caller, by default three
-      for each job. The iterable is read in the caller's thread, at most jobs + ahead items
-      further than results were asked for.
+      for each job, and none within a budget. The iterable is read in the caller's thread, at most
+      jobs + ahead items further than results were asked for.
     - on_error: ``raise`` ends the iteration with a picture's LatentSRError in its place;
       ``yield`` gives the error in place of the result and goes on.
 
@@ -39,18 +45,34 @@ class ManyPictures:
     """
 
     def decode_many(
-        self, streams: Iterable[bytes], route: str = "lr", **options: Any
+        self,
+        streams: Iterable[bytes],
+        route: str = "lr",
+        memory: str | int | None = None,
+        **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.decode` of each stream; options: see `ManyPictures`."""
+        """`Codec.decode` of each stream; memory, options: see `ManyPictures`."""
         _codec(self).bundle.route(route, "decode")
-        return many(_codec(self), streams, lambda own, data: own.decode(data, route), **options)
+
+        def call(own: Codec, data: bytes, allowance: Allowance | None) -> Any:
+            return own.decode(data, route, stream_budget(own, data, allowance))
+
+        return many(_codec(self), streams, call, memory, **options)
 
     def upscale_many(
-        self, streams: Iterable[bytes], route: str | None = None, **options: Any
+        self,
+        streams: Iterable[bytes],
+        route: str | None = None,
+        memory: str | int | None = None,
+        **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.upscale` of each stream; options: see `ManyPictures`."""
+        """`Codec.upscale` of each stream; memory, options: see `ManyPictures`."""
         _codec(self).enlarging_route(route)
-        return many(_codec(self), streams, lambda own, data: own.upscale(data, route), **options)
+
+        def call(own: Codec, data: bytes, allowance: Allowance | None) -> Any:
+            return own.upscale(data, route, stream_budget(own, data, allowance))
+
+        return many(_codec(self), streams, call, memory, **options)
 
     def encode_many(
         self,
@@ -60,30 +82,45 @@ class ManyPictures:
         memory: str | int | None = None,
         **options: Any,
     ) -> Iterator[Any]:
-        """`Codec.encode` of each picture; options: see `ManyPictures`.
-
-        memory: a budget for each of the pictures that are encoded at a time.
-        """
+        """`Codec.encode` of each picture; memory, options: see `ManyPictures`."""
         _codec(self).bundle.route(route, "encode")
-        budget = None if memory is None else parse_memory(memory)
 
-        def call(own: Codec, one: Any) -> bytes:
-            return own.encode(one, route, exact, memory=budget)
+        def call(own: Codec, one: Any, allowance: Allowance | None) -> bytes:
+            picture = to_rgb8(one)
+            return own.encode(picture, route, exact, memory=picture_budget(own, picture, allowance))
 
-        return many(_codec(self), images, call, **options)
+        return many(_codec(self), images, call, memory, **options)
+
+
+def stream_budget(codec: Codec, data: bytes, allowance: Allowance | None) -> int | None:
+    """The budget for a decode within an allowance; BudgetError, and errors as `open_stream`."""
+    if allowance is None:
+        return None
+    stream = codec.open_stream(data)
+    return allowance.beside_coder(codec.bundle.manifest, stream.width, stream.height)
+
+
+def picture_budget(codec: Codec, picture: Picture, allowance: Allowance | None) -> int | None:
+    """The budget for an encode within an allowance; BudgetError."""
+    if allowance is None:
+        return None
+    height, width = picture.shape[:2]
+    return allowance.beside_coder(codec.bundle.manifest, width, height)
 
 
 def many(
     codec: Codec,
     items: Iterable[Item],
-    call: Callable[[Codec, Item], Any],
+    call: Callable[[Codec, Item, Allowance | None], Any],
+    memory: str | int | None = None,
     jobs: int | None = None,
     ahead: int | None = None,
     on_error: str = "raise",
 ) -> Iterator[Any]:
-    """Results of `call(codec, item)` in the items' order, as `ManyPictures` says.
+    """Results of `call(codec, item, allowance)` in the items' order, as `ManyPictures` says.
 
-    `call` gets a codec whose engines have the threads that go with so many jobs.
+    `call` gets a codec whose engines have the threads that go with so many jobs, and its part of
+    the memory, None where there is no budget.
     """
     if on_error not in ON_ERROR:
         raise UsageError(
@@ -92,11 +129,15 @@ def many(
     if ahead is not None:
         check_count("ahead", ahead, least=0)
     known = length_hint(items, -1)
-    worker, crew = crew_of(codec, jobs, known if known >= 0 else None)
+    worker, crew = crew_of(codec, jobs_within(memory, jobs), known if known >= 0 else None)
+    spend = unlimited
+    if memory is not None:
+        at_a_time = min(crew.jobs, known) if known > 0 else crew.jobs
+        spend, ahead = SharedBudget(memory, at_a_time).spend, ahead or 0
 
     def work(item: Item) -> Made:
         try:
-            made = call(worker, item)
+            made = spend(lambda allowance: call(worker, item, allowance))
         except LatentSRError as error:
             if on_error == "raise":
                 raise

@@ -1,6 +1,12 @@
-"""Whether a bundle's route can run: its steps, their graphs, chunks and values, before any runs."""
+"""Whether a bundle's route can run: its steps, their graphs, chunks and values, before any runs.
+
+Values are of two kinds, which do not stand in for each other: pictures, uint8 (H, W, 3), and
+planes, float32 (1, C, H, W).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from latentsr.bundle import Bundle
 from latentsr.errors import BundleError
@@ -16,10 +22,14 @@ from latentsr.pipeline.steps import (
     outputs_of,
 )
 
+_PICTURE, _PLANES = "a picture", "planes"
+_TAKES_PICTURES = ("pad", "resize", "reduce", "jpeg_encode")
+_MAKES_PICTURES = ("picture", "resize", "reduce", "jpeg_decode")
+
 
 def check(name: str, route: Route, bundle: Bundle) -> None:
     """Raise BundleError where a route names an unknown step, graph, chunk or value."""
-    known = {"picture"} if route.kind == "encode" else set()
+    known = {"picture": _PICTURE} if route.kind == "encode" else {}
     # A list: what a step names may be any JSON value, even one that cannot be hashed.
     chunks = [chunk.name for chunk in bundle.manifest.chunks]
     for number, step in enumerate(route.steps):
@@ -29,7 +39,8 @@ def check(name: str, route: Route, bundle: Bundle) -> None:
                 f"route {name}, step {number} is wrong: found {dict(step)}, expected {fault}; "
                 "export the bundle again"
             )
-        known |= set(outputs_of(step))
+        made = _PICTURE if step["op"] in _MAKES_PICTURES else _PLANES
+        known |= dict.fromkeys(outputs_of(step), made)
     coded = [step["chunk"] for step in route.steps if step["op"] in ENCODERS]
     if route.kind == "encode" and sorted(coded) != sorted(chunks):
         raise BundleError(
@@ -40,7 +51,7 @@ def check(name: str, route: Route, bundle: Bundle) -> None:
         raise BundleError(f"route {name} makes no picture: expected a step with out 'picture'")
 
 
-def _fault(step: Step, known: set[str], bundle: Bundle, chunks: list[str]) -> str | None:
+def _fault(step: Step, known: Mapping[str, str], bundle: Bundle, chunks: list[str]) -> str | None:
     op = step.get("op")
     if not isinstance(op, str) or op not in STEPS:
         return f"an op among {', '.join(STEPS)}"
@@ -66,8 +77,12 @@ def _fault(step: Step, known: set[str], bundle: Bundle, chunks: list[str]) -> st
         return f"a filter among {', '.join(image_steps.FILTERS)}"
     if not all(isinstance(v, str) for v in (*inputs_of(step), *outputs_of(step))):
         return "values given by name"
-    missing = set(inputs_of(step)) - known
-    return f"values made by earlier steps, not {sorted(missing)}" if missing else None
+    missing = set(inputs_of(step)) - set(known)
+    if missing:
+        return f"values made by earlier steps, not {sorted(missing)}"
+    taken = _PICTURE if op in _TAKES_PICTURES else _PLANES
+    others = sorted(value for value in set(inputs_of(step)) if known[value] != taken)
+    return f"{taken} as its input, not {known[others[0]]} as {others[0]} is" if others else None
 
 
 def _coding_fault(step: Step, bundle: Bundle, chunks: list[str]) -> str | None:

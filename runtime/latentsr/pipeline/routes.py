@@ -21,9 +21,10 @@ On encoding `pad` fills sides up to multiples of m, by default the bundle's, and
 is that of the picture that the last `pad` or `jpeg_encode` gets: a picture of 501x333 that
 `reduce` takes by 4 is coded as 126x84, and comes back as 504x336.
 Streams whose scales are exact run the twin that the manifest names under `entropy.exact` in place
-of a float graph. `scales` belongs to gaussian chunks, `means` is optional. Unknown steps, graphs,
-chunks and values are refused before anything runs. A new system is a new list of steps, not a new
-branch here.
+of a float graph. `scales` belongs to gaussian chunks, `means` is optional. Where the list says
+picture, a step takes or makes uint8 HWC, elsewhere float32 NCHW. Unknown steps, graphs, chunks and
+values, and values of the other kind, are refused before anything runs. A new system is a new list
+of steps, not a new branch here.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from latentsr.entropy.coder import Coder
 from latentsr.entropy.repair import Repair
 from latentsr.pipeline.context_step import ContextEntropy
 from latentsr.pipeline.entropy_step import EntropyModel
+from latentsr.pipeline.image_steps import PlanesMaker
 from latentsr.stream import Padding
 from latentsr.timing import Timeline
 
@@ -49,11 +50,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Machine:
-    """What steps run on: the bundle, its entropy models, and engines by graph name."""
+    """What steps run on: the bundle, its entropy models, and engines by graph name.
+
+    planes: makes a picture's planes where the engines run, see `image_steps.pad`.
+    """
 
     bundle: Bundle
     entropy: Mapping[str, EntropyModel | ContextEntropy]
     engine: Callable[[str], Engine]
+    planes: PlanesMaker | None = None
 
 
 def entropy_models(bundle: Bundle, threads: int) -> dict[str, EntropyModel | ContextEntropy]:

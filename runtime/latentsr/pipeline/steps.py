@@ -13,7 +13,7 @@ from latentsr.pipeline.run import Machine, Run
 from latentsr.timing import Stage
 
 Step = Mapping[str, Any]
-ON_GPU = " on cuda"  # what follows the stage name of a step that was decoded there
+ON_GPU = " on cuda"  # what follows the stage name of a step that was coded there
 PARAMETERS = ("scales", "means", "features")  # what an entropy step may take besides
 
 
@@ -63,13 +63,13 @@ def _given(step: Step, key: str, run: Run) -> Any:
 
 
 def _entropy_encode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
-    del stage
     model: Any = machine.entropy[step["chunk"]]
     given = [_given(step, key, run) for key in model.INPUTS]
-    data, latent, crc = model.encode(on_host(run.values[step["in"]]), *given, run)
+    data, latent, symbols = model.encode(run.values[step["in"]], *given, run)
+    stage.name += ON_GPU if isinstance(symbols, Resident) else ""
     run.chunks[step["chunk"]] = data
     run.values[step["out"]] = latent
-    run.symbol_crc = model.crc(crc, run.symbol_crc)
+    run.symbol_crc = model.crc(symbols, run.symbol_crc)
 
 
 def _entropy_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
@@ -98,6 +98,12 @@ def _jpeg_decode(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     run.values[step["out"]] = jpeg_step.decode(_chunk(step, run), run)
 
 
+def _pad(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
+    del stage
+    image = on_host(run.values[step["in"]])
+    run.values[step["out"]] = image_steps.pad(image, run, step, machine.planes)
+
+
 def _image(
     function: Callable[..., Any], take: Callable[[Any], Any] = on_host
 ) -> Callable[[Step, Run, Machine, Stage], None]:
@@ -114,7 +120,7 @@ STEPS: dict[str, tuple[str, Callable[[Step, Run, Machine, Stage], None]]] = {
     "entropy_decode": ("entropy", _entropy_decode),
     "jpeg_encode": ("image", _jpeg_encode),
     "jpeg_decode": ("image", _jpeg_decode),
-    "pad": ("image", _image(image_steps.pad)),
+    "pad": ("image", _pad),
     "crop": ("image", _image(image_steps.crop, as_it_is)),
     "clamp": ("image", _image(image_steps.clamp, as_it_is)),
     "picture": ("image", _image(image_steps.picture, as_it_is)),

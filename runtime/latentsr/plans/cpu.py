@@ -75,20 +75,21 @@ class CpuBuilder(Builder):
 
     def build(self, bundle: Bundle, wanted: Wanted, say: Say) -> Report:
         """Tune all graphs of the routes in FP32, then those that may be in INT8."""
-        work = self._prepare(bundle, wanted, say)
-        seen = [name for name in bundle.manifest.graphs if work.inputs and work.samples(name)]
-        plans = {name: self._fp32(work, name) for name in seen if _tunable(bundle, name)}
-        for name, plan in plans.items():
-            if wanted.precision == "fp32":
-                self._note(work, name, plan)
-        if wanted.precision == INT8:
-            self._int8_all(work, plans)
-        return work.report
-
-    def _prepare(self, bundle: Bundle, wanted: Wanted, say: Say) -> Work:
         for route in wanted.routes:
             bundle.route(route, "decode")
-        codec = Codec(bundle, baseline_library(), EngineOptions())
+        with Codec(bundle, baseline_library(), EngineOptions()) as codec:
+            work = self._prepare(codec, wanted, say)
+            seen = [name for name in bundle.manifest.graphs if work.inputs and work.samples(name)]
+            plans = {name: self._fp32(work, name) for name in seen if _tunable(bundle, name)}
+            for name, plan in plans.items():
+                if wanted.precision == "fp32":
+                    self._note(work, name, plan)
+            if wanted.precision == INT8:
+                self._int8_all(work, plans)
+            return work.report
+
+    def _prepare(self, codec: Codec, wanted: Wanted, say: Say) -> Work:
+        bundle = codec.bundle
         names = samples.decode_routes(bundle.manifest, wanted.routes)
         sizes, pictures = wanted.sizes or (None,), wanted.pictures or [to_rgb8(PICTURE)]
         say(f"running {', '.join(names)} to see what the graphs are given")

@@ -12,7 +12,7 @@ to what was coded, and differs from it by a step of one latent. Where no latent 
 is so for most pictures, the stream is the same bytes; and always where the budget takes one tile.
 
 `calls` is what `Codec` calls to decode and `encode` to encode, `job` makes values within a budget,
-`tail` is the part of a decode route that is tiled;
+`head` runs the entropy steps of a decode and `tail` is the part of a decode route that is tiled;
 `phases` and `plan` choose tiles, `budget` knows what they take, `steps` how each step makes a part
 of its output, `run` runs them; `sinks`, `png` and `tiff` take what they make.
 """

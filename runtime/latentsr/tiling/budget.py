@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from latentsr.errors import UsageError
+from latentsr.digits import sizes_apart
+from latentsr.errors import BudgetError, UsageError
 from latentsr.tiling.parts import Span
 from latentsr.tiling.plan import AxisPlan, Chain, axis_plan, candidates
 
@@ -40,9 +41,12 @@ def parse_memory(given: str | int) -> int:
     return size
 
 
-def shown(size: float) -> str:
-    """A size for people."""
-    return f"{size / (1 << 20):.0f} MiB" if size < 1 << 30 else f"{size / (1 << 30):.2f} GiB"
+def too_small(memory: int, expected: str, needed: float, why: str) -> BudgetError:
+    """The error for a budget below what is needed; expected: ``at least`` or ``about``."""
+    found, wanted = sizes_apart(memory, needed)
+    return BudgetError(
+        f"memory budget is too small: found {found}, expected {expected} {wanted} {why}; give more"
+    )
 
 
 @dataclass(frozen=True)

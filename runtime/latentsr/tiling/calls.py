@@ -15,12 +15,13 @@ from latentsr.files import write_atomically
 from latentsr.image import save_rgb8
 from latentsr.last_call import CallRecord
 from latentsr.tiling.budget import parse_memory
+from latentsr.tiling.head import start
 from latentsr.tiling.job import STRIP_BYTES, Work, finish
 from latentsr.tiling.parts import Region, Value
 from latentsr.tiling.png import PngWriter
 from latentsr.tiling.run import Sink
 from latentsr.tiling.sinks import ArraySink, StripSink
-from latentsr.tiling.tail import Engines, start
+from latentsr.tiling.tail import Engines
 from latentsr.tiling.tiff import TiffWriter
 from latentsr.timing import Stage
 
@@ -114,9 +115,9 @@ class _Opened:
         size = parts.height * route.scale, parts.width * route.scale
         self.region = ((0, size[0]), (0, size[1])) if region is None else check_box(region, size)
         engines = Engines(codec.load_engines, budget is not None, codec.options.precision)
-        self._tail = start(route, run, codec.machine, engines)
-        check_symbols(parts, run.symbol_crc)
         self._work = Work(route, run, codec.machine, codec.load_engines, budget)
+        self._tail = start(self._work, engines)
+        check_symbols(parts, run.symbol_crc)
         self._codec, self.timeline = codec, run.timeline
 
     def run(self, sink: Sink, strip: int) -> None:

@@ -8,8 +8,7 @@ integers come out the same in any tile, are run in tiles.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from latentsr.pipeline import image_steps, routes
 from latentsr.pipeline.routes import Run
@@ -18,21 +17,20 @@ from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.job import Work, assemble, check_whole, forget, run_whole, whole_if_unfit
 from latentsr.tiling.plan import leading_to
 from latentsr.tiling.steps import Size, TileStep
-from latentsr.tiling.tail import Engines, Tail, Whole, numbered, size_of, tail_step
+from latentsr.tiling.tail import Engines, Listed, Tail, Whole, numbered, size_of, tail_step
 
 if TYPE_CHECKING:
     from latentsr.codec import Codec
     from latentsr.manifest import Route
 
 PICTURE = "picture"
-_Listed = tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]
 
 
 def encode_in_tiles(codec: Codec, route: Route, run: Run, memory: str | int) -> None:
     """As `routes.execute` for an encode route, within a budget for the picture and all it becomes.
 
-    Leaves chunks, geometry and times in `run`, no values. Raises UsageError where the budget cannot
-    hold what the route takes, and errors as `execute`.
+    Leaves chunks, geometry and times in `run`, no values. Raises BudgetError where the budget
+    cannot hold what the route takes, and errors as `execute`.
     """
     work = Work(route, run, codec.machine, codec.load_engines, parse_memory(memory))
     engines = Engines(codec.load_engines, True, codec.options.precision)
@@ -62,20 +60,17 @@ class _Encode:
                 self._whole(step)
             self._forget(number)
 
-    def _step(self, listed: _Listed) -> TileStep | Whole:
+    def _step(self, listed: Listed) -> TileStep | Whole:
         """A step as it is run here."""
         step, inputs, outputs = listed
-        run, machine = self._work.run, self._work.machine
+        run = self._work.run
         if step["op"] == "pad":
             image_steps.frame(self._sizes[inputs[0]], run, step)
-        found = tail_step(step, inputs, outputs, run, machine, self._engines)
+        found = tail_step(step, inputs, outputs, run, self._work.machine, self._engines)
         if step["op"] not in routes.ENCODERS and not self._decoded & set(inputs):
             return found
         self._decoded |= set(outputs)
-        if (
-            isinstance(found, GraphStep)
-            and found.name not in machine.bundle.manifest.exact.values()
-        ):
+        if isinstance(found, GraphStep) and not found.is_exact:
             reason = f"graph {found.name} runs whole, as the decoder has to compute the same scales"
             return Whole(step, inputs, outputs, reason)
         return found

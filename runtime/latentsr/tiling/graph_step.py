@@ -57,6 +57,11 @@ class GraphStep(TileStep):
             found.append(GraphStep(unit, names[-2], names[-1], self._machine, self._lean))
         return found
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it computes on integers, which come out the same in any tile."""
+        return self.name in self._machine.bundle.manifest.exact.values()
+
     def fits(self, given: Sequence[Size]) -> bool:
         """Whether the inputs are whole numbers of blocks, as many for each."""
         return all(

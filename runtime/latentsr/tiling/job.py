@@ -9,7 +9,7 @@ from latentsr.errors import BundleError, UsageError
 from latentsr.manifest import Route
 from latentsr.pipeline import routes
 from latentsr.pipeline.routes import Machine, Run
-from latentsr.tiling.budget import ENGINE_FACTOR, shown
+from latentsr.tiling.budget import ENGINE_FACTOR, too_small
 from latentsr.tiling.graph_step import GraphStep
 from latentsr.tiling.parts import Held, Region
 from latentsr.tiling.phases import schedule
@@ -38,7 +38,7 @@ class Work:
 def finish(tail: Tail, work: Work, region: Region, sink: Sink, strip: int) -> None:
     """Make a region of the picture, rows then columns, in tiles and put them into `sink`.
 
-    strip: bytes that the sink keeps for each sample of its widest row of tiles. Raises UsageError
+    strip: bytes that the sink keeps for each sample of its widest row of tiles. Raises BudgetError
     where the budget cannot hold what the route takes, and errors as `routes.execute`.
     """
     steps = leading_to(tail.target, tail.steps, set(tail.values))
@@ -109,12 +109,9 @@ def _make(
     held_bytes = _resident(tail) + kept
     budget = None if work.memory is None else work.memory - held_bytes
     plan = schedule(used, target, region, at_hand, budget, strip)
-    if budget is not None and plan.bytes > budget:
+    if work.memory is not None and plan.bytes + held_bytes > work.memory:
         least = 1.05 * plan.bytes + held_bytes
-        raise UsageError(
-            f"memory budget is too small: found {shown(work.memory or 0)}, expected at least "
-            f"{shown(least)} for this picture and route; give more"
-        )
+        raise too_small(work.memory, "at least", least, "for this picture and route")
     held = {name: Held(value) for name, value in tail.values.items()}
     for phase in plan.phases:
         last = phase is plan.phases[-1]
@@ -128,7 +125,9 @@ def _make(
 
 def run_whole(step: Whole, tail: Tail, work: Work) -> None:
     """Run a step on whole values, if the budget allows."""
-    check_whole(step, size_of(tail.values[step.inputs[0]]), tail, work)
+    # Entropy steps of chunks without parameters begin with nothing.
+    size = size_of(tail.values[step.inputs[0]]) if step.inputs else (0, 0)
+    check_whole(step, size, tail, work)
     run, names = work.run, routes.inputs_of(step.step)
     if step.step["op"] == "graph":
         work.load([graph_of(step.step, run, work.machine.bundle.manifest)], run)
@@ -142,7 +141,7 @@ def run_whole(step: Whole, tail: Tail, work: Work) -> None:
 
 
 def check_whole(step: Whole, size: Size, tail: Tail, work: Work) -> None:
-    """Raise UsageError where a step that is not tiled takes more than the budget.
+    """Raise BudgetError where a step that is not tiled takes more than the budget.
 
     size: rows and columns of its first input.
     """
@@ -160,10 +159,7 @@ def check_whole(step: Whole, size: Size, tail: Tail, work: Work) -> None:
         each = window.bytes
     takes = ENGINE_FACTOR * each * size[0] * size[1] + _resident(tail)
     if takes > work.memory:
-        raise UsageError(
-            f"memory budget is too small: found {shown(work.memory)}, expected about "
-            f"{shown(takes)}, as {step.reason}; give more"
-        )
+        raise too_small(work.memory, "about", takes, f"as {step.reason}")
 
 
 def _resident(tail: Tail) -> int:

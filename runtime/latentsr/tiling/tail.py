@@ -1,7 +1,7 @@
-"""The tail of a decode route: the steps that can be run part by part, and what they begin with.
+"""Routes in tiles: the steps that can be run part by part, and what they begin with.
 
-Entropy coding and whatever it depends on run whole: latents are small. So do graphs that have no
-window, and what feeds them is put together first.
+Entropy coding runs whole: latents are small. So do graphs that have no window, and what feeds them
+is put together first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _IMAGE_STEPS: dict[str, Callable[[Mapping[str, Any], Run], TileStep]] = {
 }
 Load = Callable[[Iterable[str], Run], None]
 OLD = "one from before there were windows"
+Listed = tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]
+"""A step with the names of its inputs and outputs that `numbered` gives."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,7 @@ class Tail:
     target: str
 
 
-def numbered(
-    route: Route, given: Sequence[str] = ()
-) -> list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]:
+def numbered(route: Route, given: Sequence[str] = ()) -> list[Listed]:
     """Steps with names of inputs and outputs that are each set once: ``x_hat``, then ``x_hat'``.
 
     given: values that are there before the first step.
@@ -83,42 +83,6 @@ class Engines:
     precision: str
 
 
-def start(route: Route, run: Run, machine: Machine, engines: Engines) -> Tail:
-    """Run the entropy steps and all that they need, and give the rest; errors as `execute`."""
-    listed = numbered(route)
-    head = _head(listed)
-    values: dict[str, Value] = {}
-    manifest = machine.bundle.manifest
-    engines.load([graph_of(listed[n][0], run, manifest) for n in sorted(head)
-          if listed[n][0]["op"] == "graph"], run)  # fmt: skip
-    for number, (step, _, outputs) in enumerate(listed):
-        if number not in head:
-            continue
-        kind, name = routes.describe(step)
-        with run.timeline.stage(name, kind) as stage:
-            routes.STEPS[step["op"]][1](step, run, machine, stage)
-        values |= {o: run.values[n] for o, n in zip(outputs, routes.outputs_of(step), strict=True)}
-    steps = [tail_step(*listed[n], run, machine, engines)
-             for n in range(len(listed)) if n not in head]  # fmt: skip
-    target = [o for _, _, outputs in listed for o in outputs if o.rstrip("'") == "picture"][-1]
-    taken = {name for step in steps for name in step.inputs} | {target}
-    run.values.clear()  # of the latents, only what the tail takes is kept
-    run.symbols.clear()
-    return Tail(steps, {name: value for name, value in values.items() if name in taken}, target)
-
-
-def _head(listed: list[tuple[Mapping[str, Any], tuple[str, ...], tuple[str, ...]]]) -> set[int]:
-    """Numbers of the steps that read chunks, and of those that they depend on."""
-    found: set[int] = set()
-    needed: set[str] = set()
-    for number in reversed(range(len(listed))):
-        step, inputs, outputs = listed[number]
-        if step["op"] in routes.DECODERS or needed & set(outputs):
-            found.add(number)
-            needed |= set(inputs)
-    return found
-
-
 def tail_step(
     step: Mapping[str, Any],
     inputs: tuple[str, ...],
@@ -130,7 +94,7 @@ def tail_step(
     """One step as it is run in tiles, or why it is not; a `pad` as the run's padding is now."""
     if step["op"] != "graph":
         if step["op"] not in _IMAGE_STEPS:
-            return Whole(step, inputs, outputs, f"step {step['op']} works on whole pictures")
+            return Whole(step, inputs, outputs, f"step {step['op']} works on whole values")
         return _IMAGE_STEPS[step["op"]]({**step, "in": inputs[0], "out": outputs[0]}, run)
     graph = graph_of(step, run, machine.bundle.manifest)
     listed = machine.bundle.manifest.graphs[graph]

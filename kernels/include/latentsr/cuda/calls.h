@@ -71,7 +71,7 @@ struct CrcCall {
 // `fault`, below, is one number: the first position at which something was wrong, or 2^64 - 1
 // where nothing was. The call resets it first.
 
-// symbols_from_latent(): fault = the first residual out of range.
+// symbols_from_latent(): fault = the first residual out of range, for which the symbol 0 is written.
 struct QuantiseCall {
   const void* latent;           // count, of `kind`; FP16 is widened first
   SampleKind kind;
@@ -92,7 +92,7 @@ struct RestoreCall {
   SampleKind kind;
 };
 
-// scale_indexes(): fault = the first NaN.
+// scale_indexes(): fault = the first NaN, for which row 0 is written.
 struct IndexCall {
   const void* scales;           // count, of `kind`
   SampleKind kind;
@@ -101,6 +101,18 @@ struct IndexCall {
   std::uint32_t threshold_count;  // at most kMaxThresholds
   std::uint8_t* out;            // out: count
   std::uint64_t* fault;         // out
+};
+
+// What an encoder does before it leaves certain symbols out: those whose row lies below `skip`
+// become 0, and their restored values 0 + mean. All others stay.
+struct ClearCall {
+  const void* indexes;          // count, of `kind`
+  IndexKind kind;
+  std::uint32_t skip;           // negative indexes are not below it
+  Means means;                  // as above
+  std::uint64_t count;
+  std::int32_t* symbols;        // in and out: count
+  float* restored;              // in and out: count, or null
 };
 
 // Samples limited to 0..1; NaN stays.

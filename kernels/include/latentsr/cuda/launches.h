@@ -24,6 +24,7 @@ cudaError_t crc_of_symbols(const CrcCall& call, cudaStream_t stream);
 cudaError_t symbols_from_latent(const QuantiseCall& call, cudaStream_t stream);
 cudaError_t latent_from_symbols(const RestoreCall& call, cudaStream_t stream);
 cudaError_t scale_indexes(const IndexCall& call, cudaStream_t stream);
+cudaError_t clear_certain(const ClearCall& call, cudaStream_t stream);
 cudaError_t limit_samples(const LimitCall& call, cudaStream_t stream);
 cudaError_t picture_from_planes(const PictureCall& call, cudaStream_t stream);
 cudaError_t planes_from_picture(const PlaneCall& call, cudaStream_t stream);

@@ -1,0 +1,84 @@
+"""One `lanes` stream decoded on the GPU: in comes the stream, out go 32 bytes of findings.
+
+Symbols and latent stay where the next engine wants them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentsr.backends.device_pool import DeviceArray, Pools, working
+from latentsr.cuda import DecodeArrays, DecodePlan, steps
+from latentsr.cuda.batch import RESULT, STREAM
+from latentsr.errors import CorruptStream, LatentSRError
+from latentsr.pipeline.device_chunk import DeviceChunk, power_of_two, raise_fault
+
+if TYPE_CHECKING:
+    from latentsr.pipeline.entropy_step import Coding
+
+FINDINGS = np.dtype([("result", RESULT), ("not_a_number", "<u8")])
+_BEGIN = STREAM.itemsize  # of the stream's bytes, which one copy brings with their place
+
+
+def decode(
+    chunk: DeviceChunk,
+    data: bytes,
+    shape: tuple[int, ...],
+    scales: Any,
+    means: Any,
+    coding: Coding,
+) -> tuple[DeviceArray, DeviceArray]:
+    """Decode one chunk to its float32 latent and int32 symbols; see `EntropyModel.decode`.
+
+    scales, means: float32 of that shape, on the host or on a device.
+    """
+    pools, stream = chunk.pools, chunk.pools.device.stream()
+    plan = DecodePlan.of([data], [math.prod(shape)])
+    given, bytes_of = _upload_room(pools, plan)
+    latent, symbols = pools.array(shape, np.float32), pools.array(shape, np.int32)
+    scratch = pools.array((plan.sizes()["part_results"],), np.uint8)
+    findings = pools.array((1,), FINDINGS)
+    found = pools.pinned((1,), FINDINGS)
+    parameters = chunk.parameters(shape, scales, means)
+    own = [array.block for array in (given, latent, symbols, scratch, findings)]
+    with working(stream, *own, *parameters.blocks):
+        stream.upload(given.block.memory, bytes_of)
+        fault = findings.address + RESULT.itemsize
+        chunk.find_rows(parameters, coding, fault, stream.handle)
+        rows = parameters.rows
+        arrays = DecodeArrays(
+            chunk.tables.address, given.address, given.address + _BEGIN, rows.address,
+            symbols.address, scratch.address, findings.address,
+        )  # fmt: skip
+        chunk.coder.decode(plan, arrays, rows.dtype.itemsize, stream.handle)
+        steps.latent_from_symbols(
+            symbols.address, parameters.means, latent.address, latent.size, stream=stream.handle
+        )
+        stream.download(found, findings.block.memory)
+    stream.synchronize()
+    _check(chunk, found[0])
+    return latent, symbols
+
+
+def _upload_room(pools: Pools, plan: DecodePlan) -> tuple[DeviceArray, np.ndarray]:
+    """Room for a stream and its place, and both in page-locked memory."""
+    used = _BEGIN + plan.data.size
+    room = power_of_two(used)
+    staging = pools.pinned((room,), np.uint8)[:used]
+    staging[:_BEGIN] = plan.streams.view(np.uint8)
+    staging[_BEGIN:] = plan.data
+    return pools.array((room,), np.uint8), staging
+
+
+def _check(chunk: DeviceChunk, found: np.void) -> None:
+    """Raise what `EntropyModel` raises for these findings."""
+    chunk.check_scales(int(found["not_a_number"]))
+    faults = chunk.coder.faults(found["result"].reshape(1))
+    raise_fault(_worded(chunk, faults.pop()) for _ in range(len(faults)))
+
+
+def _worded(chunk: DeviceChunk, fault: LatentSRError | None) -> LatentSRError | None:
+    return chunk.model.out_of_step(fault) if isinstance(fault, CorruptStream) else fault

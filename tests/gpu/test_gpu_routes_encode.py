@@ -1,0 +1,144 @@
+"""Whole encodes on a device: the processor's streams and errors, little that crosses the bus."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from device_routes import Load, coded_by, count_traffic
+
+from latentsr.backends.base import EngineOptions
+from latentsr.backends.device_pool import DeviceArray
+from latentsr.backends.values import on_host
+from latentsr.codec import Codec
+from latentsr.errors import ImageError, StreamError
+from latentsr.pipeline import device_coding
+
+SIZES = [(1, 1), (64, 64), (75, 101), (129, 30), (130, 193)]
+
+
+def photo(size: tuple[int, int], seed: int = 1) -> np.ndarray:
+    """Width and height; smooth but for a little noise."""
+    row, column = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float64)
+    waves = [np.sin(row / (9 + seed) + k) * np.cos(column / (7 + k)) for k in range(3)]
+    noise = np.random.default_rng(seed).normal(0, 4, (*row.shape, 3))
+    return np.clip(np.stack(waves, -1) * 100 + 127 + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_streams_are_those_of_the_processors_coder(
+    load: Load, size: tuple[int, int], centred: bool
+) -> None:
+    with load("cpu") as plain, load("cuda") as codec:
+        image = photo(size)
+        expected = plain.encode(image, centred=centred)
+        assert not any(coded_by(plain).values())
+        assert codec.encode(image, centred=centred) == expected
+        assert coded_by(codec) == {"z": True, "y": True}
+        assert codec.decode(expected).shape == image.shape  # with the symbols' CRC-32
+
+
+def test_values_on_the_way_are_the_same_and_stay_there(load: Load, picture: np.ndarray) -> None:
+    with load("cpu") as plain, load("cuda") as codec:
+        runs = [each.run_encode(picture, "encode", True) for each in (plain, codec)]
+        for name, value in runs[0].values.items():
+            found = runs[1].values[name]
+            assert isinstance(found, DeviceArray) == (name != "picture")
+            np.testing.assert_array_equal(on_host(found), on_host(value), name)
+        assert runs[0].symbol_crc == runs[1].symbol_crc
+
+
+@pytest.mark.parametrize("coder", ["cpu", "cuda"])
+def test_planes_are_made_there_with_the_hosts_bits(load: Load, coder: str) -> None:
+    """Whatever codes the latents, and also where the picture is no array in C order."""
+    with load(coder) as codec, Codec(codec.bundle, "ort", EngineOptions()) as host:
+        for size in SIZES:
+            for image in (photo(size), photo(size)[::-1], np.repeat(photo(size), 2, 1)[:, ::2]):
+                expected = host.run_encode(image, "encode", True, centred=True).values["x"]
+                found = codec.run_encode(image, "encode", True, centred=True).values["x"]
+                assert isinstance(expected, np.ndarray) and isinstance(found, DeviceArray)
+                assert np.asarray(found).tobytes() == expected.tobytes()
+
+
+def test_only_the_picture_goes_up_and_the_stream_down(
+    load: Load, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with load("cuda") as codec:
+        codec.encode(picture)  # tables and plans come once
+        moved = count_traffic(monkeypatch)
+        chunks = codec.open_stream(codec.encode(picture)).chunks
+    assert moved["upload"] == picture.nbytes + len(chunks) * (32 + 28)
+    assert moved["download"] == sum(len(chunk) + 48 + 4 for chunk in chunks)
+
+
+def test_auto_goes_by_the_number_of_symbols(
+    load: Load, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with load("auto") as codec:
+        stream = codec.encode(picture)
+        assert coded_by(codec) == {"z": False, "y": False}
+    monkeypatch.setattr(device_coding, "LEAST_ENCODED", 1000)  # z has fewer, y more
+    with load("auto") as codec:
+        assert codec.encode(picture) == stream
+        assert coded_by(codec) == {"z": False, "y": True}
+        codec.decode(stream)
+        assert coded_by(codec) == {"z": False, "y": False}
+
+
+def test_compressais_form_stays_with_the_processor(load: Load, picture: np.ndarray) -> None:
+    with load("cpu") as plain, load("cuda") as codec:
+        assert codec.encode(picture, exact=False) == plain.encode(picture, exact=False)
+        assert codec.run_encode(picture, "encode", False).form == "compressai"
+        assert coded_by(codec) == {"z": False, "y": False}
+
+
+def test_pictures_in_tiles(load: Load, picture: np.ndarray) -> None:
+    """Planes are made on the host then, a tile at a time; latents are coded on the device."""
+    with load("cpu") as plain, load("cuda") as codec:
+        for memory in ("8GiB", "48MiB"):
+            expected = plain.encode(picture, memory=memory)
+            assert codec.encode(picture, memory=memory) == expected
+            assert coded_by(codec) == {"z": True, "y": True}
+
+
+def test_many_pictures(load: Load) -> None:
+    pictures = [photo(size, seed) for seed, size in enumerate(SIZES * 2)]
+    with load("cpu") as plain, load("cuda") as codec:
+        expected = [plain.encode(each) for each in pictures]
+        assert list(codec.encode_many(pictures)) == expected
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(codec.encode, pictures)) == expected
+        empty = np.empty((0, 4, 3), np.uint8)
+        found = list(codec.encode_many([pictures[0], empty, pictures[1]], on_error="yield"))
+        assert [found[0], found[2]] == expected[:2] and isinstance(found[1], ImageError)
+
+
+@pytest.mark.parametrize(
+    ("graph", "kind", "where"),
+    [("analysis", ImageError, "latent z .* element 0"),  # all of z comes from it
+     ("hyper_analysis", ImageError, "latent z .* element 60"),
+     ("entropy_parameters_exact", StreamError, "scales, element 60")],
+)  # fmt: skip
+def test_networks_that_overflow(
+    load: Load, picture: np.ndarray, graph: str, kind: type[Exception], where: str
+) -> None:
+    """NaN in a latent or in scales, wherever the chunk is coded."""
+    said = []
+    for coder in ("cpu", "cuda"):
+        with load(coder) as codec:
+            engine = codec.engine(graph)
+
+            def spoilt(inputs: Any, run: Any = engine.run) -> Any:
+                made = {name: np.array(value) for name, value in run(inputs).items()}
+                for value in made.values():
+                    value.reshape(-1)[[77, 60]] = np.nan
+                return made
+
+            engine.run = spoilt  # type: ignore[method-assign]
+            with pytest.raises(kind, match=where) as found:
+                codec.encode(picture)
+            said.append(str(found.value))
+    assert said[0] == said[1]
