@@ -69,7 +69,7 @@ class TorchEngine(Engine):
         self._type = torch.float16 if backend.half and not exact else torch.float32
         self._outputs, self._device = outputs, torch.device(backend.device)
         self._tf32 = backend.half
-        network = TorchGraph(data, exact).to(self._device).to(self._type).eval()
+        network = TorchGraph(data).to(self._device).to(self._type).eval()
         self._network = torch.compile(network, dynamic=False) if backend.compiled else network
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:

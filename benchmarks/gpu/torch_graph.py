@@ -29,18 +29,15 @@ def _symmetric(given: Attributes) -> list[int]:
     return list(pads[:2])
 
 
-def _conv(given: Attributes, summed: bool = False) -> Node:
-    pads, strides = _symmetric(given), given.get("strides", [1, 1])
-    dilations, group = given.get("dilations", [1, 1]), given.get("group", 1)
-    if summed:
-
-        def widened(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-            around = (pads[1], pads[1] + dilations[1], pads[0], pads[0] + dilations[0])
-            x, w = F.pad(x, around), F.pad(w, (0, 1, 0, 1))
-            return F.conv2d(x, w, b, strides, 0, dilations, group)
-
-        return widened
-    return lambda x, w, b=None: F.conv2d(x, w, b, strides, pads, dilations, group)
+def _conv(given: Attributes) -> Node:
+    top, left, below, right = given.get("pads", [0, 0, 0, 0])
+    strides, dilations = given.get("strides", [1, 1]), given.get("dilations", [1, 1])
+    group = given.get("group", 1)
+    if (top, left) == (below, right):
+        pads = _symmetric(given)
+        return lambda x, w, b=None: F.conv2d(x, w, b, strides, pads, dilations, group)
+    around = (left, right, top, below)
+    return lambda x, w, b=None: F.conv2d(F.pad(x, around), w, b, strides, 0, dilations, group)
 
 
 def _transposed(given: Attributes) -> Node:
@@ -110,13 +107,9 @@ OPERATORS: dict[str, Callable[[Attributes], Node]] = {
 
 
 class TorchGraph(nn.Module):
-    """The nodes in order. Called with the inputs by position; gives the outputs as a tuple.
+    """The nodes in order. Called with the inputs by position; gives the outputs as a tuple."""
 
-    summed: for graphs that are exact only where sums are added up as they stand. Their kernels get
-    a row and a column of zeros: cuDNN has Winograd for sides of 3 and 5, not for 4 and 6.
-    """
-
-    def __init__(self, data: bytes, summed: bool = False) -> None:
+    def __init__(self, data: bytes) -> None:
         super().__init__()
         graph = onnx.load_from_string(data).graph
         held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -128,8 +121,7 @@ class TorchGraph(nn.Module):
             if node.op_type == "Constant":
                 held[node.output[0]] = numpy_helper.to_array(given["value"])
             elif node.op_type in OPERATORS:
-                plain = not (summed and node.op_type == "Conv")
-                made = OPERATORS[node.op_type](given) if plain else _conv(given, summed)
+                made = OPERATORS[node.op_type](given)
                 self._steps.append((made, list(node.input), node.output[0]))
             else:
                 raise ValueError(f"operator {node.op_type} is not known to this baseline")

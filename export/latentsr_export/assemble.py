@@ -20,6 +20,7 @@ from latentsr_export.exact_parts import add_exact
 from latentsr_export.exact_passes import add_exact_passes
 from latentsr_export.fp16.variants import write_with_fp16
 from latentsr_export.neighbour_statistics import add_neighbours
+from latentsr_export.no_winograd import without_winograd
 from latentsr_export.pack import check_target, write_bundle
 from latentsr_export.parity import check_parity
 from latentsr_export.parts import CodecParts, GraphSpec
@@ -113,8 +114,9 @@ def _traced(name: str, spec: GraphSpec, system: System, half_weights: bool) -> b
     enlarging = name in system.graphs
     if half_weights and enlarging:
         round_weights(spec.module)
-    half = half_weights and (enlarging or name in system.parts.exact.values())
-    return store_half(trace(name, spec)) if half else trace(name, spec)
+    exact = name in system.parts.exact.values()
+    data = without_winograd(trace(name, spec)) if exact else trace(name, spec)
+    return store_half(data) if half_weights and (enlarging or exact) else data
 
 
 def _parity_crops(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ Post-training quantisation of a chain of convolutions with ReLU or LeakyReLU. Fo
 channel Σ|w|·max|x| + |b| < 2^24, so every partial sum is an integer that float32 holds exactly, in
 any order of summation; with |w|, |x| <= 2047 also with TF32 or FP16 inputs. Algorithms that are off
 by less than ½ (Winograd with tiles of 4x4) are put right by the rounding before each shift; larger
-tiles are off by more, and engines that have them are kept from them. Shifts are powers of two.
+tiles are off by more, so `no_winograd` writes kernels that have none. Shifts are powers of two.
 """
 
 from __future__ import annotations

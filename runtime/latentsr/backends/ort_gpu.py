@@ -8,8 +8,8 @@ A session that was asked for a GPU and runs on the CPU is an error here: ONNX Ru
 without a word. TF32 is off unless asked for; the TensorRT provider has no such switch, which exact
 graphs bear, as their integers fit TF32's mantissa. What they do not bear is Winograd with tiles of
 6x6: its sums are off by more than the rounding behind them forgives. cuDNN takes it where it is
-fastest, so graphs that decide scales get the algorithms that it falls back to, which are products
-of matrices.
+fastest. Exact graphs have no kernels for it; float ones that decide scales, and exact ones of older
+bundles, get the algorithms that it falls back to, which are products of matrices.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Why graphs that decide scales are kept from Winograd: on integers within their bound it is exact
-with tiles of 4x4 and off by more than the rounding forgives with tiles of 6x6, which cuDNN has too.
+"""Why exact graphs are written without kernels for Winograd: on integers within their bound it is
+exact with tiles of 4x4 and off by more than the rounding forgives with tiles of 6x6, as cuDNN has.
 """
 
 from __future__ import annotations
