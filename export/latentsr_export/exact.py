@@ -21,6 +21,7 @@ from latentsr_export.exact_layers import (
     like,
     pairs_of,
 )
+from latentsr_export.networks.halves import halves
 
 
 class ExactParameters(nn.Module):
@@ -55,7 +56,7 @@ class ExactParameters(nn.Module):
             x = layer(x)
         if self.features:
             return x
-        return with_units(*x.chunk(2, 1)) if self.means else torch.clamp(x, min=0)
+        return with_units(*halves(x)) if self.means else torch.clamp(x, min=0)
 
 
 def with_units(scales: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from latentsr_export.networks.factorized import (
     is_four_layer,
     transforms,
 )
+from latentsr_export.networks.halves import halves
 from latentsr_export.parts import CodecParts, GraphSpec, Predicted
 
 
@@ -47,8 +48,7 @@ class SplitHyperSynthesis(nn.Module):
 
     def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         """(N, N, h, w) → scales and means, each (N, M, 4h, 4w)."""
-        scales, means = self.h_s(z_hat).chunk(2, 1)
-        return scales, means
+        return halves(self.h_s(z_hat))
 
 
 class ScaleHyperprior:

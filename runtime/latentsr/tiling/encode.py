@@ -8,6 +8,7 @@ integers come out the same in any tile, are run in tiles.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from latentsr.pipeline import image_steps, routes
@@ -81,21 +82,18 @@ class _Encode:
         self._sizes |= dict(zip(step.outputs, step.sizes(given), strict=True))
         self._ready.append(step)
         if isinstance(step, GraphStep):
-            for name in step.outputs:
-                if self._uses[name] > 1:
-                    self._assemble(name)
+            self._assemble(name for name in step.outputs if self._uses[name] > 1)
 
     def _whole(self, step: Whole) -> None:
         """Run a step on whole values."""
         # Before they are put together: what it lacks is better known from the step itself.
         check_whole(step, self._sizes[step.inputs[0]], self._tail, self._work)
-        for name in step.inputs:
-            self._assemble(name)
+        self._assemble(step.inputs)
         run_whole(step, self._tail, self._work)
         self._sizes |= {name: size_of(self._tail.values[name]) for name in step.outputs}
 
-    def _assemble(self, name: str) -> None:
-        assemble(name, self._ready, self._tail, self._work, self._sizes[name])
+    def _assemble(self, names: Iterable[str]) -> None:
+        assemble(names, self._ready, self._tail, self._work, self._sizes)
 
     def _forget(self, number: int) -> None:
         """Drop what no later step takes, nor the tile steps that make what it takes."""

@@ -45,8 +45,7 @@ def _make(listed: Listed, tail: Tail, work: Work, engines: Engines) -> None:
         run_whole(found, tail, work)
         return
     made = found.sizes(tuple(sizes[name] for name in inputs))
-    for name, size in zip(outputs, made, strict=True):
-        assemble(name, [found], tail, work, size)
+    assemble(outputs, [found], tail, work, dict(zip(outputs, made, strict=True)))
 
 
 def _head(listed: list[Listed]) -> list[int]:

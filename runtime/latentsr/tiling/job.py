@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from latentsr.errors import BundleError, UsageError
@@ -51,27 +51,38 @@ def finish(tail: Tail, work: Work, region: Region, sink: Sink, strip: int) -> No
             sizes |= dict(zip(step.outputs, step.sizes(given), strict=True))
             ready.append(step)
             continue
-        for name in step.inputs:
-            assemble(name, ready, tail, work, sizes[name])
+        assemble(step.inputs, ready, tail, work, sizes)
         run_whole(step, tail, work)
         sizes |= {name: size_of(tail.values[name]) for name in step.outputs}
         forget(tail, {name for step in steps[number + 1 :] for name in step.inputs})
     _check_size(sizes[tail.target], work)
-    _make(tail.target, ready, tail, work, region, sink, strip, 0)
+    _make({tail.target: sink}, ready, tail, work, region, strip, 0)
 
 
-def assemble(name: str, ready: list[TileStep], tail: Tail, work: Work, size: Size) -> None:
-    """Make all of one value, of so many rows and columns, in tiles, if it is not at hand yet."""
-    if name in tail.values:
-        return
-    maker = next(step for step in reversed(ready) if name in step.outputs)
-    channels = _COLOURS
+def assemble(
+    names: Iterable[str], ready: list[TileStep], tail: Tail, work: Work, sizes: Mapping[str, Size]
+) -> None:
+    """Make all of these values, as far as they are not at hand yet, in tiles.
+
+    What one graph makes in one size is made at once, so that the graph runs once.
+    """
+    left = [name for name in dict.fromkeys(names) if name not in tail.values]
+    while left:
+        size = sizes[left[0]]
+        maker = next(step for step in reversed(ready) if left[0] in step.outputs)
+        made = [name for name in left if name in maker.outputs and sizes[name] == size]
+        region = (0, size[0]), (0, size[1])
+        sinks = {name: ArraySink(region) for name in made}
+        kept = _FLOAT * size[0] * size[1] * sum(_channels(maker, name) for name in made)
+        _make(sinks, ready, tail, work, region, 0, kept)
+        tail.values |= {name: sink.array for name, sink in sinks.items()}
+        left = [name for name in left if name not in made]
+
+
+def _channels(maker: TileStep, name: str) -> int:
     if isinstance(maker, GraphStep):
-        channels = maker.window.channels[maker.outputs.index(name)]
-    region = (0, size[0]), (0, size[1])
-    whole = ArraySink(region)
-    _make(name, ready, tail, work, region, whole, 0, _FLOAT * channels * size[0] * size[1])
-    tail.values[name] = whole.array
+        return maker.window.channels[maker.outputs.index(name)]
+    return _COLOURS
 
 
 def _check_size(found: Size, work: Work) -> None:
@@ -100,15 +111,15 @@ def whole_if_unfit(
 
 
 def _make(
-    target: str, steps: list[TileStep], tail: Tail, work: Work, region: Region, sink: Sink,
+    sinks: Mapping[str, Sink], steps: list[TileStep], tail: Tail, work: Work, region: Region,
     strip: int, kept: int,
 ) -> None:  # fmt: skip
-    """Make a region of one value from those at hand; kept: bytes of it that stay in `sink`."""
+    """Make a region of values that one step makes; kept: bytes of them that stay in the sinks."""
     at_hand = {name: size_of(value) for name, value in tail.values.items()}
-    used = leading_to(target, steps, set(at_hand))
+    used = leading_to(next(iter(sinks)), steps, set(at_hand))
     held_bytes = _resident(tail) + kept
     budget = None if work.memory is None else work.memory - held_bytes
-    plan = schedule(used, target, region, at_hand, budget, strip)
+    plan = schedule(used, list(sinks), region, at_hand, budget, strip)
     if work.memory is not None and plan.bytes + held_bytes > work.memory:
         least = 1.05 * plan.bytes + held_bytes
         raise too_small(work.memory, "at least", least, "for this picture and route")
@@ -116,11 +127,14 @@ def _make(
     for phase in plan.phases:
         last = phase is plan.phases[-1]
         work.load([graph.unit.engine for graph in phase.chain.graphs], work.run)
-        into = sink if last else ArraySink(phase.region)
-        Tiles(phase.chain, held, work.run.timeline).run(phase.grid, into)
-        if isinstance(into, ArraySink) and not last:
-            begins = phase.region[0][0], phase.region[1][0]
-            held[phase.chain.target] = Held(into.array, begins)
+        tiles = Tiles(phase.chain, held, work.run.timeline)
+        if last:
+            tiles.run(phase.grid, *sinks.values())
+            continue
+        into = ArraySink(phase.region)
+        tiles.run(phase.grid, into)
+        begins = phase.region[0][0], phase.region[1][0]
+        held[phase.chain.target] = Held(into.array, begins)
 
 
 def run_whole(step: Whole, tail: Tail, work: Work) -> None:

@@ -43,19 +43,20 @@ class Schedule:
 
 def schedule(
     steps: Sequence[TileStep],
-    target: str,
+    targets: Sequence[str],
     region: Region,
     at_hand: Mapping[str, Size],
     budget: float | None,
     strip: int,
 ) -> Schedule:
-    """How to make a region of the target; steps: all that may be needed, in order.
+    """How to make a region of the targets; steps: all that may be needed, in order.
 
-    at_hand: sizes of the values that are there. budget: bytes for all else; without one, the
-    fewest MACs, and a whole picture in one tile. strip: as for `budget.choose`. Where nothing fits,
-    the plan that takes the least.
+    targets: one value, or several of one size that one step makes. at_hand: sizes of the values
+    that are there. budget: bytes for all else; without one, the fewest MACs, and a whole picture in
+    one tile. strip: as for `budget.choose`. Where nothing fits, the plan that takes the least.
     """
-    aim = _Aim(target, region, at_hand, budget, strip, _remembered())
+    target = targets[0]
+    aim = _Aim(target, tuple(targets[1:]), region, at_hand, budget, strip, _remembered())
     simple = _schedule(steps, (), aim)
     whole = all(span == (0, side) for span, side in
                 zip(region, simple.phases[-1].chain.sizes[target], strict=True))  # fmt: skip
@@ -92,6 +93,7 @@ class _Aim:
     """What all choices have in common."""
 
     target: str
+    beside: tuple[str, ...]
     region: Region
     at_hand: Mapping[str, Size]
     budget: float | None
@@ -104,7 +106,7 @@ def _remembered() -> Cuts:
     found: dict[object, Sequence[AxisPlan]] = {}
 
     def cuts(chain: Chain, axis: int, span: Span) -> Sequence[AxisPlan]:
-        key = chain.steps, chain.target, axis, span
+        key = chain.steps, chain.target, chain.beside, axis, span
         if key not in found:
             found[key] = candidates(chain, axis, span)
         return found[key]
@@ -149,6 +151,8 @@ def _chains(
             continue
         region = wanted[names[number]]
         chain = Chain.to(names[number], steps, {*aim.at_hand, *kept[:number]}, sizes)
+        if number == len(kept):
+            chain = replace(chain, beside=aim.beside)
         found.append((chain, region))
         rows, columns = (part_of(chain, axis, region[axis]).spans for axis in (0, 1))
         for value in kept[:number]:

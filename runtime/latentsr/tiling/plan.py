@@ -37,11 +37,15 @@ Linked = TypeVar("Linked", bound=HasEnds)
 
 @dataclass(frozen=True)
 class Chain:
-    """Steps, in order, that make `target` from values at hand; sizes of all values."""
+    """Steps, in order, that make `target` from values at hand; sizes of all values.
+
+    beside: further outputs of the last step, of the target's size, which are made with it.
+    """
 
     steps: tuple[TileStep, ...]
     target: str
     sizes: Mapping[str, Size]
+    beside: tuple[str, ...] = ()
 
     @property
     def graphs(self) -> list[GraphStep]:
@@ -90,7 +94,7 @@ class AxisPlan:
 
 def part_of(chain: Chain, axis: int, span: Span) -> Part:
     """What a span of the target needs along an axis."""
-    wanted: dict[str, Span] = {chain.target: span}
+    wanted: dict[str, Span] = dict.fromkeys((chain.target, *chain.beside), span)
     shares: list[Share] = []
     for step in reversed(chain.steps):
         share = step.plan(axis, [wanted.get(name) for name in step.outputs])

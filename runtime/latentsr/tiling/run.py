@@ -38,28 +38,34 @@ class Tiles:
             stage.start = time.perf_counter()
         timeline.stages += self._stages
 
-    def run(self, grid: Grid, sink: Sink) -> None:
-        """All tiles of a grid; EngineMemoryError where even small ones find no memory."""
+    def run(self, grid: Grid, *sinks: Sink) -> None:
+        """All tiles of a grid; EngineMemoryError where even small ones find no memory.
+
+        sinks: for the chain's target, and for each value beside it.
+        """
         across = [part_of(self._chain, 1, span) for span in grid.columns.spans]
         for span in grid.rows.spans:
             row = part_of(self._chain, 0, span)
             for column in across:
-                for rows, columns, piece in self._pieces(row, column, 0):
-                    sink.put(rows, columns, piece)
-                    del piece
-            sink.end_rows(span)
+                for rows, columns, pieces in self._pieces(row, column, 0):
+                    for sink in sinks:
+                        sink.put(rows, columns, pieces.pop(0))
+            for sink in sinks:
+                sink.end_rows(span)
 
-    def _pieces(self, rows: Part, columns: Part, depth: int) -> Iterator[tuple[Span, Span, Value]]:
+    def _pieces(
+        self, rows: Part, columns: Part, depth: int
+    ) -> Iterator[tuple[Span, Span, list[Value]]]:
         if depth >= self.halvings:
-            piece = self._tried(rows, columns)
-            if piece is not None:
-                yield rows.span, columns.span, piece
+            pieces = self._tried(rows, columns)
+            if pieces is not None:
+                yield rows.span, columns.span, pieces
                 return
             self.halvings = depth + 1
         for half in self._halves(rows, columns, depth):
             yield from self._pieces(*half, depth + 1)
 
-    def _tried(self, rows: Part, columns: Part) -> Value | None:
+    def _tried(self, rows: Part, columns: Part) -> list[Value] | None:
         """One tile, or None where memory ran out; then nothing of it is kept."""
         try:
             return self._tile(rows, columns)
@@ -85,7 +91,7 @@ class Tiles:
         cut = [part_of(self._chain, axis, span) for span in ((first, place), (place, last))]
         return [(part, columns) if axis == 0 else (rows, part) for part in cut]
 
-    def _tile(self, rows: Part, columns: Part) -> Value:
+    def _tile(self, rows: Part, columns: Part) -> list[Value]:
         at_hand = dict(self._values)
         last_use = {name: n for n, step in enumerate(self._chain.steps) for name in step.inputs}
         for number, (step, stage) in enumerate(zip(self._chain.steps, self._stages, strict=True)):
@@ -110,7 +116,8 @@ class Tiles:
                 if last_use[name] == number and name not in self._values:
                     at_hand.pop(name, None)
             stage.ms += (time.perf_counter() - began) * 1e3
-        return at_hand[self._chain.target].part(rows.span, columns.span)
+        wanted = self._chain.target, *self._chain.beside
+        return [at_hand[name].part(rows.span, columns.span) for name in wanted]
 
 
 def _needed(chain: Chain, part: Part) -> int:
