@@ -107,7 +107,8 @@ def quantise_like(network: Any, codec: Codec, levels: int) -> Any:
     for number, layer in enumerate(exact.layers):
         name = f"layers.{number}.layer.weight"
         weight = arrays[name] if name in arrays else arrays[f"{name}_half"]
-        layer.layer.weight.data = torch.from_numpy(weight.copy())
+        rows, columns = layer.layer.kernel_size  # the graph's may have a row of zeros more
+        layer.layer.weight.data = torch.from_numpy(weight[:, :, :rows, :columns].copy())
         layer.layer.bias.data = torch.from_numpy(arrays[f"layers.{number}.layer.bias"].copy())
         layer.shift.data = torch.from_numpy(arrays[f"layers.{number}.shift"].copy())
     return exact
