@@ -15,7 +15,6 @@ import latentsr
 from command_line import latentsr as run_command
 from latentsr.backends.base import Engine
 from latentsr.bundle import Bundle
-from latentsr.codec import Codec
 from latentsr.errors import UsageError
 from latentsr.manifest import Graph
 from latentsr.plans import candidates, cpu, forms, tune
@@ -68,27 +67,6 @@ def build(picture: np.ndarray, **wanted: Any) -> tuple[Any, list[str]]:
     said: list[str] = []
     given = {"routes": ("lr",), "pictures": [picture], "seconds": FAST, **wanted}
     return CpuBuilder().build(Bundle("demo"), Wanted(**given), said.append), said
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_engines_are_given_back(
-    cache: Cache, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
-    made: list[Codec] = []
-
-    class Noted(Codec):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            made.append(self)
-
-    monkeypatch.setattr(cpu, "Codec", Noted)
-    if fails:
-        monkeypatch.setattr(cpu, "tune", lambda *given: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            build(picture)
-    else:
-        build(picture)
-    assert [codec._engines for codec in made] == [{}]
 
 
 def test_a_plan_for_every_graph_of_the_route(cache: Cache, picture: np.ndarray) -> None:
