@@ -22,15 +22,13 @@ import argparse
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from speed import PACKAGES, coded_picture, gpu
+from speed import begun, coded_picture, options
 
 from latentsr.backends import split_device
-from latentsr.bench.machine import describe_machine
 from latentsr.bench.statistics import summary
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec, load
@@ -98,21 +96,9 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle")
-    parser.add_argument("--sizes", default="1920x1080,3840x2160")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--warmup", type=int, default=4)
-    parser.add_argument("--in-flight", default="1,4,8")
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("encode.json"))
-    given = parser.parse_args()
-    given.in_flight = [int(n) for n in given.in_flight.split(",")]
+    given = options(__doc__, "encode.json").parse_args()
     bundle = Bundle(given.bundle)
-    result: dict[str, Any] = {
-        "machine": describe_machine(PACKAGES), "gpu": gpu(), "bundle": bundle.manifest.name,
-        "dry_run": given.dry_run, "rows": [], "skipped": [],
-    }  # fmt: skip
+    result = begun(bundle, given)
     for size in given.sizes.split(","):
         run_size(bundle, size, given, result)
     if not result["rows"]:

@@ -115,23 +115,38 @@ def gpu() -> dict[str, Any]:
             "library": device.library}  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options(about: str, out: str) -> argparse.ArgumentParser:
+    """The options of a measurement by size of picture."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("bundle")
     parser.add_argument("--sizes", default="1920x1080,3840x2160")
-    parser.add_argument("--routes", default="")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--warmup", type=int, default=4)
-    parser.add_argument("--in-flight", default="1,4,8")
+    parser.add_argument("--in-flight", type=numbers, default=[1, 4, 8])
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("speed.json"))
-    given = parser.parse_args()
-    given.in_flight = [int(n) for n in given.in_flight.split(",")]
-    bundle = Bundle(given.bundle)
-    result: dict[str, Any] = {
+    parser.add_argument("--out", type=Path, default=Path(out))
+    return parser
+
+
+def numbers(text: str) -> list[int]:
+    """``1,4,8`` as numbers."""
+    return [int(n) for n in text.split(",")]
+
+
+def begun(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
+    """A result without rows yet."""
+    return {
         "machine": describe_machine(PACKAGES), "gpu": gpu(), "bundle": bundle.manifest.name,
         "dry_run": given.dry_run, "rows": [], "skipped": [],
     }  # fmt: skip
+
+
+def main() -> None:
+    parser = options(__doc__, "speed.json")
+    parser.add_argument("--routes", default="")
+    given = parser.parse_args()
+    bundle = Bundle(given.bundle)
+    result = begun(bundle, given)
     for size in given.sizes.split(","):
         run_size(bundle, size, given, result)
     if not result["rows"]:
