@@ -35,14 +35,16 @@ endmacro()
 # include/latentsr/cuda.
 function(latentsr_cuda_library target)
   add_library(${target}_kernels OBJECT
-    src/cuda/crc.cu src/cuda/latents.cu src/cuda/lanes_decode.cu src/cuda/lanes_encode.cu src/cuda/pixels.cu)
+    src/cuda/context.cu src/cuda/crc.cu src/cuda/latents.cu src/cuda/lanes_decode.cu
+    src/cuda/lanes_encode.cu src/cuda/pixels.cu)
   target_include_directories(${target}_kernels PRIVATE include)
   # Fused multiplications would give float sums other bits than the processor's.
   target_compile_options(${target}_kernels PRIVATE
     --fmad=false -lineinfo -Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion
     $<$<BOOL:${LATENTSR_WERROR}>:-Werror=all-warnings>)
   add_library(${target} STATIC
-    src/cuda/encode_room.cpp src/cuda/lane_view.cpp $<TARGET_OBJECTS:${target}_kernels>)
+    src/cuda/context_plan.cpp src/cuda/context_view.cpp src/cuda/encode_room.cpp
+    src/cuda/lane_view.cpp $<TARGET_OBJECTS:${target}_kernels>)
   target_link_libraries(${target} PUBLIC latentsr_core CUDA::cudart_static)
   latentsr_target_options(${target})
 endfunction()
@@ -51,8 +53,9 @@ endfunction()
 function(latentsr_emulate_cuda target)
   find_package(CUDAToolkit REQUIRED)
   target_sources(${target} PRIVATE
-    src/cdf_tables.cpp src/lane_tables.cpp src/cuda/encode_room.cpp src/cuda/lane_view.cpp
-    tests/host_launches.cpp)
+    src/cdf_tables.cpp src/context_check.cpp src/context_reach.cpp src/context_scan.cpp
+    src/lane_tables.cpp src/cuda/context_plan.cpp src/cuda/context_view.cpp
+    src/cuda/encode_room.cpp src/cuda/lane_view.cpp tests/host_launches.cpp)
   target_include_directories(${target} PRIVATE include)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
 endfunction()

@@ -1,16 +1,9 @@
 // context.cpp - binds integer context models.
-#include "arrays.h"
-
-#include <nanobind/stl/vector.h>
-
-#include <vector>
-
-#include "latentsr/context.h"
+#include "context_tensors.h"
 
 using latentsr::ContextLatent;
 using latentsr::ContextModel;
 using latentsr::ContextRun;
-using latentsr::ContextTensors;
 using latentsr::Isa;
 using latentsr::LaneTables;
 
@@ -18,47 +11,15 @@ namespace {
 
 template <class T>
 using Cube = nb::ndarray<T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-using Weights = nb::ndarray<const std::int16_t, nb::c_contig, nb::device::cpu>;
-
-template <class T>
-std::span<const T> span_of(const Vector<const T>& values) {
-  return {values.data(), values.shape(0)};
-}
-
-// (outputs, inputs); of layer 0 (outputs, taps, channels) as well.
-ContextTensors::Weight weight_of(const Weights& weight, std::size_t layer, std::size_t taps) {
-  const bool by_tap = layer == 0 && weight.ndim() == 3;
-  if ((weight.ndim() != 2 && !by_tap) || (by_tap && weight.shape(1) != taps)) {
-    const std::string text = std::to_string(layer) + ".weight: found " +
-                             std::to_string(weight.ndim()) + " dimensions, expected (outputs, " +
-                             (layer == 0 ? std::to_string(taps) + " taps, channels)" : "inputs)");
-    throw nb::value_error(text.c_str());
-  }
-  return {weight.data(), weight.shape(0), weight.shape(1) * (by_tap ? weight.shape(2) : 1)};
-}
 
 void init_model(ContextModel* self, Matrix<const std::int32_t> taps,
-                Vector<const std::int32_t> settings, const std::vector<Weights>& weights,
+                Vector<const std::int32_t> settings, const std::vector<ContextWeights>& weights,
                 const std::vector<Vector<const std::int32_t>>& biases,
                 const std::vector<Vector<const std::uint8_t>>& shifts,
                 Vector<const std::uint8_t> lift, Vector<const float> thresholds) {
-  expect_size("taps, of each", taps.shape(1), 2);
-  ContextTensors tensors;
-  tensors.taps = {taps.data(), taps.shape(0) * 2};
-  for (const Weights& weight : weights) {
-    tensors.weights.push_back(weight_of(weight, tensors.weights.size(), taps.shape(0)));
-  }
-  for (const auto& bias : biases) {
-    tensors.biases.push_back(span_of(bias));
-  }
-  for (const auto& shift : shifts) {
-    tensors.shifts.push_back(span_of(shift));
-  }
-  tensors.lift = span_of(lift);
-  tensors.settings = span_of(settings);
-  tensors.thresholds = span_of(thresholds);
+  const ContextArguments given{taps, settings, weights, biases, shifts, lift, thresholds};
   ContextModel built;
-  const std::string fault = built.build(tensors);
+  const std::string fault = built.build(given.views());
   if (!fault.empty()) {
     throw nb::value_error(fault.c_str());
   }

@@ -41,5 +41,6 @@ inline latentsr::cuda::IndexKind index_kind(unsigned bytes) {
   return static_cast<latentsr::cuda::IndexKind>(bytes);
 }
 
+void bind_cuda_context(nb::module_& module);
 void bind_cuda_lanes(nb::module_& module);
 void bind_cuda_steps(nb::module_& module);

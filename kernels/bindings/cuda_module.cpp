@@ -27,5 +27,6 @@ NB_MODULE(_cuda_kernels, module) {
   module.doc() = "Kernels on CUDA devices. Use latentsr.cuda, which checks and words.";
   module.def("obstacle", &obstacle);
   bind_cuda_lanes(module);
+  bind_cuda_context(module);
   bind_cuda_steps(module);
 }

@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
-#include <utility>
 
 #include "context_check.h"
+#include "context_reach.h"
 
 namespace latentsr {
 namespace {
@@ -19,16 +18,6 @@ std::size_t padded(std::size_t count, std::size_t unit) { return (count + unit -
 // Where each output of a layer goes. Scales and means of the last one each begin a block.
 std::size_t place_of(std::size_t output, std::size_t split) {
   return output < split ? output : padded(split, kContextBlock) + output - split;
-}
-
-// The taps' numbers, in raster order of what they see.
-std::vector<std::size_t> raster_order(std::span<const std::int32_t> taps) {
-  std::vector<std::size_t> order(taps.size() / 2);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::pair(taps[2 * a], taps[2 * a + 1]) < std::pair(taps[2 * b], taps[2 * b + 1]);
-  });
-  return order;
 }
 
 std::int32_t half_step(std::uint8_t shift) { return std::int32_t{1} << (shift - 1); }
@@ -71,23 +60,20 @@ std::string ContextModel::build(const ContextTensors& tensors) {
 }
 
 void ContextModel::take_taps(const ContextTensors& tensors) {
+  const std::vector<ContextTap> taps = raster_taps(tensors.taps);
+  const ContextReach reach = reach_of(taps);
+  slope_ = reach.slope;
+  above_ = reach.above;
+  left_ = reach.left;
+  right_ = reach.right;
   taps_.clear();
-  slope_ = above_ = left_ = right_ = 0;
-  for (const std::size_t t : raster_order(tensors.taps)) {
-    const std::int32_t dy = tensors.taps[2 * t];
-    const std::int32_t dx = tensors.taps[2 * t + 1];
-    taps_.push_back({dy, dx});
-    above_ = std::max(above_, static_cast<std::size_t>(-dy));
-    left_ = std::max(left_, static_cast<std::size_t>(std::max(-dx, 0)));
-    right_ = std::max(right_, static_cast<std::size_t>(std::max(dx, 0)));
-    if (dy < 0 && dx >= 0) {  // dx < slope * -dy
-      slope_ = std::max(slope_, static_cast<std::size_t>(dx / -dy + 1));
-    }
+  for (const ContextTap& tap : taps) {
+    taps_.push_back({tap.dy, tap.dx});
   }
 }
 
 void ContextModel::take_layers(const ContextTensors& tensors) {
-  const std::vector<std::size_t> order = raster_order(tensors.taps);
+  const std::vector<ContextTap> order = raster_taps(tensors.taps);
   layers_.assign(tensors.weights.size(), {});
   for (std::size_t k = 0; k < layers_.size(); ++k) {
     const bool last = k + 1 == layers_.size();
@@ -109,7 +95,7 @@ void ContextModel::take_layers(const ContextTensors& tensors) {
       ContextLine* lines = layer.lines.data() + place / kContextBlock * layer.pairs;
       if (k == 0) {  // tap after tap
         for (std::size_t t = 0; t < order.size(); ++t) {
-          put_row(row + order[t] * channels_, channels_, place % kContextBlock,
+          put_row(row + order[t].number * channels_, channels_, place % kContextBlock,
                   lines + t * padded_channels() / 2);
         }
       } else {

@@ -6,6 +6,7 @@
 #include "../src/cuda/crc.cuh"
 #include "../src/cuda/pixel_steps.cuh"
 #include "emulated_coder.h"
+#include "emulated_context.h"
 #include "emulated_crc.h"
 #include "latentsr/cuda/launches.h"
 
@@ -116,6 +117,16 @@ cudaError_t planes_from_picture(const PlaneCall& call, cudaStream_t) {
     return PlaneStep<Sample>{call.pictures, call.height, call.width, call.top, call.left,
                              as_samples<Sample>(call.planes)};
   });
+}
+
+cudaError_t decode_context(const ContextDecodeCall& call, cudaStream_t) {
+  drivers::run_context(call);
+  return cudaSuccess;
+}
+
+cudaError_t encode_context(const ContextEncodeCall& call, cudaStream_t) {
+  drivers::run_context(call);
+  return cudaSuccess;
 }
 
 }  // namespace latentsr::cuda

@@ -60,6 +60,58 @@ class PackedTables:
         stream: int,
     ) -> None: ...
 
+class PackedContext:
+    """A context model as one block of bytes; ValueError when the tensors are none."""
+
+    def __init__(
+        self,
+        taps: NDArray[np.int32],
+        settings: NDArray[np.int32],
+        weights: list[NDArray[np.int16]],
+        biases: list[NDArray[np.int32]],
+        shifts: list[NDArray[np.uint8]],
+        lift: NDArray[np.uint8],
+        thresholds: NDArray[np.float32],
+    ) -> None: ...
+    @property
+    def bytes(self) -> bytes:
+        """To be copied to the device; `base` is the copy's address."""
+
+    def scratch(self, height: int, width: int) -> int:
+        """Bytes of scratch for a latent of this size."""
+
+    def decode(
+        self,
+        base: int,
+        tables: PackedTables,
+        table_base: int,
+        height: int,
+        width: int,
+        data: int,
+        size: int,
+        features: int,
+        scratch: int,
+        symbols: int,
+        latent: int,
+        result: int,
+        stream: int,
+    ) -> None: ...
+    def encode(
+        self,
+        base: int,
+        height: int,
+        width: int,
+        features: int,
+        y: int,
+        scratch: int,
+        symbols: int,
+        latent: int,
+        scan_symbols: int,
+        scan_indexes: int,
+        result: int,
+        stream: int,
+    ) -> None: ...
+
 def scale_indexes(
     scales: int,
     sample_bytes: int,

@@ -44,6 +44,9 @@ class LateKernels:
     def PackedTables(self, *arrays: Any) -> LateTables:  # noqa: N802
         return LateTables(self, self._module.PackedTables(*arrays))
 
+    def PackedContext(self, *tensors: Any) -> LateContext:  # noqa: N802
+        return LateContext(self, self._module.PackedContext(*tensors))
+
     def late(self, kernel: Callable[..., None]) -> Callable[..., None]:
         def call(*given: Any) -> None:
             self._device.streams[given[-1]].put(lambda: kernel(*given[:-1], 0))
@@ -53,5 +56,14 @@ class LateKernels:
 
 class LateTables:
     def __init__(self, kernels: LateKernels, native: Any) -> None:
-        self.bytes = native.bytes
+        self.native, self.bytes = native, native.bytes
         self.decode, self.encode = kernels.late(native.decode), kernels.late(native.encode)
+
+
+class LateContext:
+    def __init__(self, kernels: LateKernels, native: Any) -> None:
+        self.bytes, self.scratch = native.bytes, native.scratch
+        self.encode, self._decode = kernels.late(native.encode), kernels.late(native.decode)
+
+    def decode(self, base: int, tables: LateTables, *given: Any) -> None:
+        self._decode(base, tables.native, *given)

@@ -42,6 +42,12 @@ def test_steps_agree_with_the_scalar_steps(folder: Path) -> None:
     assert report([str(build(folder, "cuda_steps")), "150"]) == {"rounds": 150}
 
 
+def test_context_models_agree_with_the_scalar_ones(folder: Path) -> None:
+    found = report([str(build(folder, "cuda_context")), "60"])
+    assert found["refused"] > found["decoded"] > found["models"] == 60
+    assert found["quantised"] > 60 and found["not_quantised"] > 60
+
+
 def numbers_of(case: dict) -> list[int]:
     """A golden case as the driver reads it."""
     streams = [bytes.fromhex(case[key]) for key in ("stream", "read_too") if key in case]

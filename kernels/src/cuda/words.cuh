@@ -24,6 +24,9 @@ class Words {
   }
 
   LATENTSR_DEVICE std::uint32_t left() const { return count_ - taken_; }
+  LATENTSR_DEVICE const std::uint8_t* next() const {
+    return first_ + 2 * static_cast<std::uint64_t>(taken_);
+  }
 
   // The next words, one for each bit of `wanted`, of which there are at most left().
   LATENTSR_DEVICE PerLane take(const Warp& warp, std::uint32_t wanted) {

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from latentsr.cuda.batch import DecodeArrays, DecodePlan, EncodeArrays, EncodePlan
 from latentsr.cuda.coder import DeviceCoder
+from latentsr.cuda.context import ContextArrays, DeviceContext
 from latentsr.cuda.module import available, why_not
 
 __all__ = [
-    "DecodeArrays", "DecodePlan", "DeviceCoder", "EncodeArrays", "EncodePlan",
-    "available", "why_not",
+    "ContextArrays", "DecodeArrays", "DecodePlan", "DeviceCoder", "DeviceContext",
+    "EncodeArrays", "EncodePlan", "available", "why_not",
 ]  # fmt: skip

@@ -42,8 +42,8 @@ class DeviceCoder:
             raise UsageError(f"skip: found {skip}, expected 0 to {tables.rows}, rows of the tables")
         self.rows = tables.rows
         self.skip = skip
-        self._native = compiled().PackedTables(tables.cdf, tables.length, tables.offset)
-        self.packed: NDArray[np.uint8] = np.frombuffer(self._native.bytes, np.uint8)
+        self.native = compiled().PackedTables(tables.cdf, tables.length, tables.offset)
+        self.packed: NDArray[np.uint8] = np.frombuffer(self.native.bytes, np.uint8)
 
     def decode(
         self, plan: DecodePlan, at: DecodeArrays, index_bytes: int = 1, stream: int = 0
@@ -62,7 +62,7 @@ class DeviceCoder:
         """
         check_index_bytes(index_bytes)
         with launching("decoding"):
-            self._native.decode(
+            self.native.decode(
                 at.tables, at.streams, plan.streams.size, plan.most_parts, self.skip, at.data,
                 at.indexes, index_bytes, at.out, at.part_results, at.results, stream,
             )  # fmt: skip
@@ -73,7 +73,7 @@ class DeviceCoder:
         """Start encoding a batch; arguments and errors as for `decode`."""
         check_index_bytes(index_bytes)
         with launching("encoding"):
-            self._native.encode(
+            self.native.encode(
                 at.tables, at.targets, plan.targets.size, plan.most_parts, self.skip, at.symbols,
                 at.indexes, index_bytes, plan.symbols, at.scratch, at.data, at.outcomes, stream,
             )  # fmt: skip

@@ -15,6 +15,7 @@
 #include <cuda_runtime_api.h>
 
 #include "latentsr/cuda/calls.h"
+#include "latentsr/cuda/context_calls.h"
 
 namespace latentsr::cuda {
 
@@ -28,5 +29,7 @@ cudaError_t clear_certain(const ClearCall& call, cudaStream_t stream);
 cudaError_t limit_samples(const LimitCall& call, cudaStream_t stream);
 cudaError_t picture_from_planes(const PictureCall& call, cudaStream_t stream);
 cudaError_t planes_from_picture(const PlaneCall& call, cudaStream_t stream);
+cudaError_t decode_context(const ContextDecodeCall& call, cudaStream_t stream);
+cudaError_t encode_context(const ContextEncodeCall& call, cudaStream_t stream);
 
 }  // namespace latentsr::cuda
