@@ -11,7 +11,8 @@ std::span<const T> span_of(const Vector<const T>& values) {
 }
 
 // (outputs, inputs); of layer 0 (outputs, taps, channels) as well.
-ContextTensors::Weight weight_of(const ContextWeights& weight, std::size_t layer, std::size_t taps) {
+ContextTensors::Weight weight_of(const ContextWeights& weight, std::size_t layer,
+                                 std::size_t taps) {
   const bool by_tap = layer == 0 && weight.ndim() == 3;
   if ((weight.ndim() != 2 && !by_tap) || (by_tap && weight.shape(1) != taps)) {
     const std::string text = std::to_string(layer) + ".weight: found " +

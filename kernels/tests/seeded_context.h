@@ -42,7 +42,8 @@ inline std::int32_t between(Random& random, std::int32_t least, std::int32_t mos
   return least + static_cast<std::int32_t>(random.below(static_cast<std::size_t>(most - least + 1)));
 }
 
-inline void draw_layer(Random& random, SeededContext& made, std::size_t inputs, std::size_t outputs, bool biased) {
+inline void draw_layer(Random& random, SeededContext& made, std::size_t inputs,
+                       std::size_t outputs, bool biased) {
   made.outputs.push_back(outputs);
   std::vector<std::int16_t> weights(inputs * outputs);
   const std::int32_t most = between(random, 0, 1) == 0 ? 3 : 100;

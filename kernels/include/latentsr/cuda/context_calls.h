@@ -14,7 +14,7 @@ namespace latentsr::cuda {
 // Symbols of one latent, M H W; positions within the fronts are counted in 32 bits.
 inline constexpr std::uint64_t kMostContextSymbols = 1u << 29;
 
-// ContextModel::decode() of one latent: some launches a front, of which there are W + slope (H - 1).
+// ContextModel::decode() of one latent: some launches for each of W + slope (H - 1) fronts.
 struct ContextDecodeCall {
   ContextView model;            // from PackedContext::at(), of a copy in device memory
   LaneView tables;              // from PackedTables::at(); a row for each of the model's thresholds
