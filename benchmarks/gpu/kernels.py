@@ -11,7 +11,8 @@ A device's time is that of `repeat` launches one after the other, divided, from 
 the last result; streams, tables and symbols lie in device memory, so copies are not in it. The
 processor decodes the same streams one after the other, with one thread and with all cores. Rounds
 take both sides in turn; times are medians, `times` the median of the ratios of the same round.
-Steps on latents and pictures are given in GB/s of what they read and write.
+Steps on latents and pictures are given in GB/s of what they read and write. Context models have
+the shapes of mbt2018 (M = N = 192): a latent is decoded, or quantised without being coded.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 
 from coder_cases import LATENTS, RATES, gaussian_tables, make_case
 from coder_speed import measure_coder
+from context_speed import POSITIONS, measure_context
 from device_clock import DeviceClock
 from step_speed import measure_steps, step_calls
 
@@ -54,6 +56,12 @@ def show(result: dict[str, Any]) -> None:
               f"{result['batch']:3} parts {result['parts']:3} {way}: {speeds} Gsym/s")  # fmt: skip
 
 
+def show_context(picture: str, result: dict[str, Any]) -> None:
+    for way in ("decode", "quantise"):
+        sides = "  ".join(f"{side} {f['ms']:8.2f}" for side, f in result[way].items())
+        print(f"context model, {picture:9} {way:8}: {sides} ms")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
@@ -68,6 +76,12 @@ def main() -> None:
         "rounds": given.rounds, "repeat": given.repeat, "coder": [],
     }  # fmt: skip
     clock, tables = DeviceClock(device), gaussian_tables()
+    report["context"] = {}
+    for picture, size in POSITIONS.items():
+        found = measure_context(clock, size, max(given.rounds // 3, 1), max(given.repeat // 4, 1))
+        report["context"][picture] = found
+        show_context(picture, found)
+        clock.free()
     for latent, rate, batch, parts in itertools.product(LATENTS, RATES, BATCHES, PARTS):
         case = make_case(tables, LATENTS[latent], batch, RATES[rate], parts)
         # A batch of many pictures takes the processor long; it then has fewer rounds.

@@ -15,6 +15,7 @@ def test_small_cases_are_compared_and_timed(
     monkeypatch.syspath_prepend(str(repository / "benchmarks" / "gpu"))
     from coder_cases import gaussian_tables, make_case
     from coder_speed import measure_coder
+    from context_speed import measure_context
     from device_clock import DeviceClock
     from step_speed import measure_steps, step_calls
 
@@ -33,3 +34,8 @@ def test_small_cases_are_compared_and_timed(
     clock.free()
     steps = measure_steps(clock, step_calls(clock, 5000, 30, 40), rounds=2, repeat=2)
     assert len(steps) == 9 and all(each["us"] > 0 for each in steps.values())
+    clock.free()
+    context = measure_context(clock, (4, 7), rounds=2, repeat=2, channels=9, widths=(12, 20, 16))
+    assert context["positions"] == 28 and context["bits_per_symbol"] > 0
+    for way in ("decode", "quantise"):
+        assert context[way]["device"]["ms"] > 0 and context[way]["all cores"]["ms"] > 0
