@@ -8,7 +8,7 @@
 namespace latentsr::cuda {
 namespace {
 
-constexpr unsigned kWarps = 4;  // of a block: outputs that share their inputs
+constexpr unsigned kWarps = 8;  // of a block: outputs that share their inputs
 
 template <ContextKind kind>
 __global__ void __launch_bounds__(kWarpLanes * kWarps) make_layer(ContextLayerJob job) {

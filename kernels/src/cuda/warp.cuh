@@ -54,7 +54,7 @@ class DeviceWarp {
     LATENTSR_DEVICE const T& operator[](std::uint32_t) const { return value; }
   };
 
-  // Blocks are one warp wide, so a thread's number is its lane's.
+  // Warps lie along the first side of a block, from 0 to 31.
   LATENTSR_DEVICE DeviceWarp() : lane_(threadIdx.x) {}
 
   template <class F>
