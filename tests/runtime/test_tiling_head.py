@@ -76,3 +76,21 @@ def test_latents_that_exceed_the_budget(codec: Codec, large: np.ndarray) -> None
     stream = codec.encode(large)
     with pytest.raises(UsageError, match="memory budget is too small: found 1 MiB, expected"):
         codec.decode(stream, memory="1MiB")
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_no_engine_keeps_memory_within_a_budget(
+    codec: Codec, picture: np.ndarray, exact: bool
+) -> None:
+    """Nor do graphs that run whole, as those of scales in floating point do."""
+    stream = codec.encode(picture, exact=exact)
+    expected = codec.upscale(stream)
+
+    def keeps(inputs: object) -> dict[str, np.ndarray]:
+        raise AssertionError("an engine was run that keeps its memory")
+
+    for name in codec.bundle.manifest.graphs:
+        codec.engine(name).run = keeps  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="keeps its memory"):
+        codec.upscale(stream)
+    assert_same(codec.upscale(stream, memory="1GiB"), expected)

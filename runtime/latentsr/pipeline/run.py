@@ -21,8 +21,8 @@ from latentsr.timing import Timeline
 class Run:
     """One call of a route: the picture's geometry, the named values, what was coded, the times.
 
-    threads: that may share an image step of a large picture. multiple, centred: how an encode
-    route pads, see `image_steps.Geometry`. symbols: int32 (1, C, h, w) of each latent that was
+    threads: that may share an image step of a large picture. lean: engines give their memory back
+    after each graph. multiple, centred: how an encode route pads, see `image_steps.Geometry`. symbols: int32 (1, C, h, w) of each latent that was
     decoded, perhaps on a device.
     """
 
@@ -32,6 +32,7 @@ class Run:
     form: str = "compressai"
     exact: bool = False
     threads: int = 1
+    lean: bool = False
     multiple: int = 0
     centred: bool = False
     values: dict[str, Any] = field(default_factory=dict)

@@ -49,7 +49,7 @@ def _graph(step: Step, run: Run, machine: Machine, stage: Stage) -> None:
     inputs = dict(zip(graph.inputs, given, strict=True))
     first = inputs[graph.inputs[0]]
     stage.macs = round(graph.macs_per_position * first.shape[-1] * first.shape[-2])
-    outputs = engine.run(inputs)
+    outputs = engine.run_lean(inputs) if run.lean else engine.run(inputs)
     missing = set(graph.outputs) - set(outputs)
     if missing:
         raise BundleError(f"graph {step['graph']} lacks outputs {sorted(missing)}; export again")

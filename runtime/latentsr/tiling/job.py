@@ -143,6 +143,7 @@ def run_whole(step: Whole, tail: Tail, work: Work) -> None:
     size = size_of(tail.values[step.inputs[0]]) if step.inputs else (0, 0)
     check_whole(step, size, tail, work)
     run, names = work.run, routes.inputs_of(step.step)
+    run.lean = work.memory is not None
     if step.step["op"] == "graph":
         work.load([graph_of(step.step, run, work.machine.bundle.manifest)], run)
     run.values |= {n: tail.values[i] for n, i in zip(names, step.inputs, strict=True)}
