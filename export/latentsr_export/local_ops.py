@@ -17,6 +17,7 @@ from latentsr_export.reach import (
     NotLocalError,
     Taps,
     convolution,
+    every,
     gathered,
     resized,
     shifted,
@@ -170,9 +171,9 @@ def _slice(
         place = axis % 4
         if place < 2:
             continue
-        if step != 1 or start < 0 or 0 <= end < _BEHIND:
+        if step < 1 or start < 0 or (end < _BEHIND and (end >= 0 or step != 1)):
             raise NotLocalError("it cuts at places that depend on the picture's size")
-        found[place] = shifted(start)
+        found[place] = shifted(start) if step == 1 else every(step, start)
     return found[2], found[3]
 
 

@@ -83,6 +83,24 @@ def union(reaches: Sequence[Reach]) -> Reach:
     )
 
 
+def interleaved(reaches: Sequence[Reach | None]) -> Reach:
+    """The reach of a value whose positions are those of several values in turn, None for one that
+    reads nothing."""
+    known = [reach for reach in reaches if reach is not None]
+    period = math.lcm(*(len(reach.spans) for reach in known))
+    if len({reach.ratio for reach in known}) > 1 or period * len(reaches) > MAX_PERIOD:
+        raise NotLocalError("it puts values of different sizes in turn")
+    same = [None if r is None else r.repeated(period // len(r.spans)) for r in reaches]
+    step = next(reach.step for reach in same if reach is not None)
+    spans = [None if r is None else r.spans[o] for o in range(period) for r in same]
+    return Reach(step, tuple(spans))
+
+
+def every(step: int, start: int) -> Taps:
+    """Each `step`-th position from `start` on."""
+    return Taps(step, ((start,),))
+
+
 def _hull(spans: Sequence[Span]) -> Span:
     found = [span for span in spans if span is not None]
     if not found:

@@ -17,13 +17,13 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from latentsr_export.graph_shapes import Shapes, folded, set_sizes, shapes_of
+from latentsr_export.interleaving import Axes, Field
 from latentsr_export.local_ops import taps_of
 from latentsr_export.reach import IDENTITY, NotLocalError, Reach, compose, union
 
 _SIDE = 64  # positions along each axis that sizes are measured at, at least
 _SMALL = 64  # constants of up to so many elements may say where an operator reads
-Both = tuple[Reach, Reach]
-Fields = dict[str, dict[str, Both]]
+Fields = dict[str, Field]
 
 
 def window_of(data: bytes) -> dict[str, Any]:
@@ -66,6 +66,7 @@ def _fields(model: onnx.ModelProto) -> Fields:
     fields: Fields = {port.name: {port.name: (IDENTITY, IDENTITY)} for port in graph.input}
     constants, weights = _constants(model)
     counted: set[str] = set()  # numbers that follow from the picture's size
+    axes = Axes(constants)
     for node in graph.node:
         given = [name for name in node.input if name and name not in weights]
         if all(name in weights for name in node.output):
@@ -76,6 +77,10 @@ def _fields(model: onnx.ModelProto) -> Fields:
         try:
             if counted & set(given):
                 raise NotLocalError("it takes numbers that depend on the picture's size")
+            turned = axes.take(node, fields)
+            if turned is not None:
+                fields |= {node.output[0]: turned} if turned else {}
+                continue
             rows, columns = taps_of(node, constants, weights)
             made = {
                 port: (compose(row, rows), compose(column, columns))
@@ -87,7 +92,7 @@ def _fields(model: onnx.ModelProto) -> Fields:
     return fields
 
 
-def _joined(given: list[dict[str, Both]]) -> dict[str, Both]:
+def _joined(given: list[Field]) -> Field:
     ports = dict.fromkeys(port for one in given for port in one)
     of = {port: [one[port] for one in given if port in one] for port in ports}
     return {
@@ -122,6 +127,8 @@ def _blocks(
 ) -> tuple[list[dict[str, list[int]]], list[list[int]]]:
     """Steps and margins of the inputs, and steps of the outputs, along rows and columns."""
     ports, made = [[p.name for p in side] for side in (model.graph.input, model.graph.output)]
+    if any(name not in fields for name in made):
+        raise NotLocalError("an output has other axes than rows and columns")
     if any(set(fields[name]) != set(ports) for name in made):
         raise NotLocalError("an output does not depend on every input")
     axes = [_axis([[fields[name][port][axis] for port in ports] for name in made])

@@ -22,12 +22,15 @@ from latentsr_export.load import codec_parts  # noqa: E402
 from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
 from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
 from latentsr_export.parts import GraphSpec  # noqa: E402
+from latentsr_export.passes import columns_in_turn, rows_in_turn  # noqa: E402
 from latentsr_export.pixel_sr import load_pixel_sr  # noqa: E402
 from latentsr_export.receptive_field import window_of  # noqa: E402
 from latentsr_export.trace import trace  # noqa: E402
 from sr_cases import CASES  # noqa: E402
 
 WHOLE = ("rfdn", "rlfn", "imdn-x2")  # attention over the picture, or a size made of the picture's
+
+PASSES = ("cheng2020-anchor-checkerboard", "elic2022-official")
 
 # Graphs between pictures and latents; those that decide scales run whole, as latents are small.
 TRANSFORMS = ("analysis", "synthesis", "main", "detail", "residual", "blend")
@@ -203,6 +206,56 @@ def test_codecs(name: str) -> None:
         if key not in TRANSFORMS:
             continue
         graph = trace(key, spec)
+        window = window_of(graph)
+        assert "inputs" in window, (key, window)
+        check_parts(graph, window)
+        check_moves(graph, window, tight=False)
+
+
+class Turns(nn.Module):
+    """Columns and rows of two values in turn, every second one of a third."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        columns = columns_in_turn(functional.max_pool2d(x, 3, 2, 1), x[:, :, ::2, 1::2])
+        return rows_in_turn(columns, x[:, :, 1::2] + 1)
+
+
+class Turned(nn.Module):
+    """Rows exchanged with columns."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(2, 3)
+
+
+class Apart(nn.Module):
+    """Values of five axes that are not put in turn."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack((x, 2 * x), 4).sum(4)
+
+
+def test_values_in_turn() -> None:
+    graph = trace("layer", _spec(Turns()))
+    window = window_of(graph)
+    assert window["inputs"][0]["step"] == [2, 2] and window["outputs"] == [[2, 2]]
+    check_parts(graph, window)
+    check_moves(graph, window, tight=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"), [(Turned(), "has other axes"), (Apart(), "are not rows and columns")]
+)
+def test_axes_that_have_no_window(module: nn.Module, reason: str) -> None:
+    window = window_of(trace("layer", _spec(module)))
+    assert reason in window["whole"]
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_graphs_of_passes(name: str) -> None:
+    graphs = codec_parts(made(name)).graphs
+    assert {"split", "join", "entropy_parameters", "anchor_0", "rest_0"} < graphs.keys()
+    for key in graphs.keys() - set(TRANSFORMS):
+        graph = trace(key, graphs[key])
         window = window_of(graph)
         assert "inputs" in window, (key, window)
         check_parts(graph, window)

@@ -18,7 +18,7 @@ from latentsr.bundle import DEMO  # noqa: E402
 from latentsr.codec import Codec  # noqa: E402
 from latentsr.errors import UsageError  # noqa: E402
 from latentsr.image import to_rgb8  # noqa: E402
-from latentsr.windows import NoWindow  # noqa: E402
+from latentsr.windows import NoWindow, Window  # noqa: E402
 from latentsr_export.assemble import Writing  # noqa: E402
 from latentsr_export.presets.export import export_preset  # noqa: E402
 from latentsr_export.presets.preset import SMALL  # noqa: E402
@@ -64,6 +64,17 @@ def check(path: Path, picture: np.ndarray, **options: Any) -> None:
 def test_codec_families(name: str, tmp_path: Path, picture: np.ndarray) -> None:
     exported(tmp_path / "a.lsr", made(name), picture)
     check(tmp_path / "a.lsr", picture[:61, :47])
+
+
+def test_passes_within_a_budget(tmp_path: Path, picture: np.ndarray) -> None:
+    """Columns in turn have windows: no graph has to see the whole latent."""
+    large = np.tile(picture, (3, 4, 1))
+    bundle = exported(tmp_path / "a.lsr", made("cheng2020-anchor-checkerboard"), picture)
+    assert all(isinstance(graph.window, Window) for graph in bundle.manifest.graphs.values())
+    with latentsr.load(bundle.path, threads=1) as codec:
+        stream = codec.encode(large)
+        assert codec.encode(large, memory="4MiB") == stream
+        assert check_route(codec, stream, "lr") <= 4
 
 
 @pytest.mark.parametrize("name", windowed_cases.WINDOWED)
