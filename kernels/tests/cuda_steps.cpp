@@ -263,6 +263,7 @@ int main(int argc, char** argv) {
   const std::size_t rounds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1000;
   Random random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1);
   check_half(random, rounds);
+  check_conversions(random);
   check_crcs(random);
   for (std::size_t round = 0; round < rounds; ++round) {
     check_latents<float>(random, round);

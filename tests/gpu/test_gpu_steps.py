@@ -173,6 +173,27 @@ def test_planes_from_pictures(arrays: DeviceArrays, size: int) -> None:
 
 
 @SAMPLES
+def test_conversions(arrays: DeviceArrays, size: int) -> None:
+    """Values of all sizes, and beside the middle between two halves."""
+    bits = np.random.default_rng(9).integers(0, 1 << 32, 200_003, np.uint32)
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    wide = halves.astype(np.float32)
+    with np.errstate(all="ignore"):
+        middle = (wide[:-1] + wide[1:]) / 2
+        around = [np.nextafter(middle, np.float32(to)) for to in (-np.inf, np.inf)]
+        samples = np.concatenate([bits.view(np.float32), middle, *around])
+        given = samples if size == 4 else halves
+        expected = given.astype(np.float16 if size == 4 else np.float32)
+    out = arrays.room(expected.nbytes)
+    steps.convert_samples(arrays.put(given), out, given.size, size, arrays.stream)
+    found = arrays.get(out, expected.shape, expected.dtype)
+    arrays.check()
+    numbers = ~np.isnan(expected)
+    assert np.isnan(found[~numbers]).all()
+    assert same_bits(found[numbers], expected[numbers])
+
+
+@SAMPLES
 def test_limits(arrays: DeviceArrays, size: int) -> None:
     samples = with_dtype(np.random.default_rng(8).normal(0.5, 1, (3, 11, 13)), size)
     samples[0, 0, :4] = [np.nan, np.inf, -np.inf, -0.0]

@@ -157,6 +157,18 @@ def limit_samples(
         compiled().limit_samples(samples, sample_bytes, count, out, stream)
 
 
+def convert_samples(
+    samples: int, out: int, count: int, sample_bytes: int = 4, stream: int = 0
+) -> None:
+    """Fill `out` with the samples in the other type: float32 as FP16, FP16 as float32; NaN stays.
+
+    FP16 rounds half to even; beyond 65504 it is infinite. Raises as `scale_indexes`.
+    """
+    _check(sample_bytes, count)
+    with launching("converting samples"):
+        compiled().convert_samples(samples, sample_bytes, count, out, stream)
+
+
 def picture_from_planes(planes: DevicePlanes, pictures: int, fault: int, stream: int = 0) -> None:
     """Fill `pictures` (uint8, (n, height, width, 3)): limit to 0..1, times 255, half to even.
 

@@ -123,6 +123,15 @@ struct LimitCall {
   void* out;                    // out: count, of `kind`; may be `samples`
 };
 
+// float32 rounded to FP16 (half to even, beyond 65504 infinite), or FP16 as the same numbers in
+// float32; NaN stays.
+struct ConvertCall {
+  const void* samples;          // count, of `kind`
+  SampleKind kind;
+  std::uint64_t count;
+  void* out;                    // out: count, of the other kind
+};
+
 // picture_from_planes() for a batch: fault = the first pixel, over all pictures, with a sample
 // that is NaN or infinite.
 struct PictureCall {
