@@ -42,7 +42,8 @@ function(latentsr_cuda_library target)
     --fmad=false -lineinfo -Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion
     $<$<BOOL:${LATENTSR_WERROR}>:-Werror=all-warnings>)
   add_library(${target} STATIC
-    src/cuda/encode_room.cpp src/cuda/lane_view.cpp $<TARGET_OBJECTS:${target}_kernels>)
+    src/cuda/crc_combine.cpp src/cuda/encode_room.cpp src/cuda/lane_view.cpp
+    $<TARGET_OBJECTS:${target}_kernels>)
   target_link_libraries(${target} PUBLIC latentsr_core CUDA::cudart_static)
   latentsr_target_options(${target})
 endfunction()
@@ -51,8 +52,8 @@ endfunction()
 function(latentsr_emulate_cuda target)
   find_package(CUDAToolkit REQUIRED)
   target_sources(${target} PRIVATE
-    src/cdf_tables.cpp src/lane_tables.cpp src/cuda/encode_room.cpp src/cuda/lane_view.cpp
-    tests/host_launches.cpp)
+    src/cdf_tables.cpp src/lane_tables.cpp src/cuda/crc_combine.cpp src/cuda/encode_room.cpp
+    src/cuda/lane_view.cpp tests/host_launches.cpp)
   target_include_directories(${target} PRIVATE include)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
 endfunction()

@@ -108,6 +108,7 @@ void bind_cuda_steps(nb::module_& module) {
              "mean_count"_a, "repeat"_a, "count"_a, "symbols"_a, "restored"_a, "stream"_a);
   module.def("crc_of_symbols", &crc_of_symbols, "symbols"_a, "streams"_a, "stream_count"_a,
              "starts"_a, "crcs"_a, "stream"_a);
+  module.def("combine_crcs", &cuda::combine_crcs, "before"_a, "own"_a, "count"_a);
   module.def("limit_samples", &limit_samples, "samples"_a, "sample_bytes"_a, "count"_a, "out"_a,
              "stream"_a);
   module.def("convert_samples", &convert_samples, "samples"_a, "sample_bytes"_a, "count"_a,

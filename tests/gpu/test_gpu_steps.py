@@ -11,6 +11,7 @@ from device_arrays import DeviceArrays, with_dtype
 from guarded import same_bits
 from latentsr import _kernels
 from latentsr._kernels import Isa
+from latentsr.backends.device import Device
 from latentsr.cuda import DecodePlan, steps
 from latentsr.cuda.steps import DeviceMeans, DevicePlanes
 from latentsr.entropy.latents import LatentSteps, ScaleTable
@@ -131,6 +132,24 @@ def test_crcs_go_on_from_chunk_to_chunk(arrays: DeviceArrays) -> None:
     ]
     np.testing.assert_array_equal(arrays.get(crcs, 4, np.uint32), np.array(again, np.uint32))
     arrays.check()
+
+
+def test_crcs_of_parts_are_put_together(device: Device) -> None:
+    """Up to 2^33 bytes, which the start has to be carried over."""
+    rng = np.random.default_rng(7)
+    before = rng.integers(0, 256, 37).astype(np.uint8).tobytes()
+    for count in (0, 1, 2, 3, 1000, 65_537):
+        own = rng.integers(0, 256, 4 * count).astype(np.uint8).tobytes()
+        found = steps.combine_crcs(zlib.crc32(before), zlib.crc32(own), count)
+        assert found == zlib.crc32(before + own)
+    latents, symbols = LatentSteps(), rng.integers(-9, 9, 1 << 18).astype(np.int32)
+    own, whole = 0, zlib.crc32(before)
+    for times in range(1, (1 << 13) + 1):
+        own, whole = latents.crc(symbols, own), latents.crc(symbols, whole)
+        if times in (1 << 12, (1 << 12) + 1, 1 << 13):
+            found = steps.combine_crcs(zlib.crc32(before), own, times * symbols.size)
+            assert found == whole
+    assert times * symbols.nbytes == 1 << 33
 
 
 @SAMPLES

@@ -145,6 +145,15 @@ def crc_of_symbols(
         compiled().crc_of_symbols(symbols, streams, stream_count, starts, crcs, stream)
 
 
+def combine_crcs(before: int, own: int, count: int) -> int:
+    """The CRC-32 of symbols with the CRC `before` and of the `count` behind them with `own`.
+
+    Computed on the host, at once.
+    """
+    _check(4, count)
+    return compiled().combine_crcs(before, own, count)
+
+
 def limit_samples(
     samples: int, out: int, count: int, sample_bytes: int = 4, stream: int = 0
 ) -> None:
