@@ -43,8 +43,8 @@ function(latentsr_cuda_library target)
     --fmad=false -lineinfo -Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion
     $<$<BOOL:${LATENTSR_WERROR}>:-Werror=all-warnings>)
   add_library(${target} STATIC
-    src/cuda/context_plan.cpp src/cuda/context_view.cpp src/cuda/encode_room.cpp
-    src/cuda/lane_view.cpp $<TARGET_OBJECTS:${target}_kernels>)
+    src/cuda/context_plan.cpp src/cuda/context_view.cpp src/cuda/crc_combine.cpp
+    src/cuda/encode_room.cpp src/cuda/lane_view.cpp $<TARGET_OBJECTS:${target}_kernels>)
   target_link_libraries(${target} PUBLIC latentsr_core CUDA::cudart_static)
   latentsr_target_options(${target})
 endfunction()
@@ -55,7 +55,8 @@ function(latentsr_emulate_cuda target)
   target_sources(${target} PRIVATE
     src/cdf_tables.cpp src/context_check.cpp src/context_reach.cpp src/context_scan.cpp
     src/lane_tables.cpp src/cuda/context_plan.cpp src/cuda/context_view.cpp
-    src/cuda/encode_room.cpp src/cuda/lane_view.cpp tests/host_launches.cpp)
+    src/cuda/crc_combine.cpp src/cuda/encode_room.cpp src/cuda/lane_view.cpp
+    tests/host_launches.cpp)
   target_include_directories(${target} PRIVATE include)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
 endfunction()

@@ -60,6 +60,13 @@ void limit_samples(Address samples, unsigned sample_bytes, std::uint64_t count, 
                                      stream_of(stream)));
 }
 
+void convert_samples(Address samples, unsigned sample_bytes, std::uint64_t count, Address out,
+                     Address stream) {
+  expect_success(cuda::convert_samples({pointer<const void>(samples), sample_kind(sample_bytes),
+                                        count, pointer<void>(out)},
+                                       stream_of(stream)));
+}
+
 using Strides = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 using Sizes = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
 
@@ -101,8 +108,11 @@ void bind_cuda_steps(nb::module_& module) {
              "mean_count"_a, "repeat"_a, "count"_a, "symbols"_a, "restored"_a, "stream"_a);
   module.def("crc_of_symbols", &crc_of_symbols, "symbols"_a, "streams"_a, "stream_count"_a,
              "starts"_a, "crcs"_a, "stream"_a);
+  module.def("combine_crcs", &cuda::combine_crcs, "before"_a, "own"_a, "count"_a);
   module.def("limit_samples", &limit_samples, "samples"_a, "sample_bytes"_a, "count"_a, "out"_a,
              "stream"_a);
+  module.def("convert_samples", &convert_samples, "samples"_a, "sample_bytes"_a, "count"_a,
+             "out"_a, "stream"_a);
   module.def("picture_from_planes", &picture_from_planes, "planes"_a, "sample_bytes"_a,
              "strides"_a, "sizes"_a, "pictures"_a, "fault"_a, "stream"_a);
   module.def("planes_from_picture", &planes_from_picture, "pictures"_a, "height"_a, "width"_a,

@@ -14,6 +14,7 @@
 #include "emulated_crc.h"
 #include "half_checks.h"
 #include "latentsr/crc32.h"
+#include "latentsr/cuda/calls.h"
 #include "latentsr/pixels.h"
 #include "latentsr/scale_indexes.h"
 #include "seeded_cases.h"
@@ -246,13 +247,14 @@ void check_crcs(Random& random) {
       for (std::int32_t& symbol : symbols) {
         symbol = static_cast<std::int32_t>(random.next()) >> random.below(32);
       }
-      const auto start = static_cast<std::uint32_t>(random.next()) * (count % 2);
+      const auto start = count % 2 == 0 ? 0u : static_cast<std::uint32_t>(random.next());
       const std::uint32_t expected =
-          latentsr::crc32(reinterpret_cast<const std::uint8_t*>(symbols.data()), 4 * count,
-                          static_cast<std::uint32_t>(start), Isa::scalar);
-      expect(emulated_crc(symbols.data(), static_cast<std::uint32_t>(count),
-                          static_cast<std::uint32_t>(start)) == expected,
-             "CRC", count);
+          latentsr::crc32(reinterpret_cast<const std::uint8_t*>(symbols.data()), 4 * count, start,
+                          Isa::scalar);
+      const auto size = static_cast<std::uint32_t>(count);
+      expect(emulated_crc(symbols.data(), size, start) == expected, "CRC", count);
+      const std::uint32_t own = emulated_crc(symbols.data(), size, 0);
+      expect(cuda::combine_crcs(start, own, count) == expected, "combined CRC", count);
     }
   }
 }
@@ -263,6 +265,7 @@ int main(int argc, char** argv) {
   const std::size_t rounds = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1000;
   Random random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1);
   check_half(random, rounds);
+  check_conversions(random);
   check_crcs(random);
   for (std::size_t round = 0; round < rounds; ++round) {
     check_latents<float>(random, round);

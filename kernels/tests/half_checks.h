@@ -80,4 +80,32 @@ inline void check_half(Random& random, std::size_t rounds) {
   }
 }
 
+// Every half to float32, and any float32 to a half.
+inline void check_conversions(Random& random) {
+  std::vector<Half> halves;
+  std::vector<float> floats;
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    halves.push_back(Half{static_cast<std::uint16_t>(bits)});
+    floats.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(random.next())));
+  }
+  std::vector<float> wide(halves.size());
+  std::vector<Half> narrow(floats.size());
+  for (std::size_t i = 0; i < halves.size(); ++i) {
+    cuda::ConvertStep<Half>{halves.data(), wide.data()}(i);
+    cuda::ConvertStep<float>{floats.data(), narrow.data()}(i);
+    const auto size = static_cast<std::uint32_t>(i & 0x7fff);
+    const double found = std::fabs(wide[i]);
+    expect(size > 0x7c00    ? std::isnan(found)
+           : size == 0x7c00 ? std::isinf(found)
+                            : found == plain_half(size),
+           "converted half", i);
+    expect(size > 0x7c00 || std::signbit(wide[i]) == (i > 0x7fff), "sign of converted half", i);
+    expect(std::isnan(floats[i])
+               ? (narrow[i].bits & 0x7fff) > 0x7c00
+               : narrow[i].bits == ((std::signbit(floats[i]) ? 0x8000u : 0u) |
+                                    plain_narrow(std::fabs(floats[i]))),
+           "converted float", i);
+  }
+}
+
 }  // namespace drivers

@@ -106,6 +106,14 @@ cudaError_t limit_samples(const LimitCall& call, cudaStream_t) {
   });
 }
 
+cudaError_t convert_samples(const ConvertCall& call, cudaStream_t) {
+  return run_each(call.kind, call.count, nullptr, [&]<class Sample>(Sample) {
+    using Step = ConvertStep<Sample>;
+    return Step{static_cast<const Sample*>(call.samples),
+                static_cast<typename Step::Other*>(call.out)};
+  });
+}
+
 cudaError_t picture_from_planes(const PictureCall& call, cudaStream_t) {
   return run_each(call.kind, samples_of(call.planes), call.fault, [&]<class Sample>(Sample) {
     return PictureStep<Sample>{as_samples<const Sample>(call.planes), call.pictures, call.fault};

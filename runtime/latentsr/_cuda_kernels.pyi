@@ -159,7 +159,11 @@ def clear_certain(
 def crc_of_symbols(
     symbols: int, streams: int, stream_count: int, starts: int, crcs: int, stream: int
 ) -> None: ...
+def combine_crcs(before: int, own: int, count: int) -> int:
+    """Computed on the host, at once."""
+
 def limit_samples(samples: int, sample_bytes: int, count: int, out: int, stream: int) -> None: ...
+def convert_samples(samples: int, sample_bytes: int, count: int, out: int, stream: int) -> None: ...
 def picture_from_planes(
     planes: int,
     sample_bytes: int,

@@ -11,11 +11,10 @@ from typing import Any, Self
 
 from latentsr.backends import device_picture, get_backend
 from latentsr.backends.base import Engine, EngineOptions
-from latentsr.backends.precision import has_half_ports, load_engine
+from latentsr.backends.precision import load_engine
 from latentsr.bundle import Bundle
 from latentsr.manifest import Route
 from latentsr.pipeline import device_coding, routes
-from latentsr.pipeline.image_steps import PlanesMaker
 
 MAX_OWN_THREADS = 8
 """Threads for entropy coding and image steps where the caller names no number."""
@@ -36,18 +35,10 @@ class LoadedBundle:
         self.threads = options.threads or min(os.cpu_count() or 1, MAX_OWN_THREADS)
         entropy = routes.entropy_models(bundle, self.threads)
         device_coding.attach(entropy.values(), options)
-        self.machine = routes.Machine(bundle, entropy, self.engine, self._planes())
+        planes = device_picture.planes_on(options.device)
+        self.machine = routes.Machine(bundle, entropy, self.engine, planes)
         for name, route in bundle.manifest.routes.items():
             routes.check(name, route, bundle)
-
-    def _planes(self) -> PlanesMaker | None:
-        """What makes pictures' planes where the engines run.
-
-        Planes for graphs with FP16 ports would come down again, to be rounded.
-        """
-        graphs, precision = self.bundle.manifest.graphs, self.options.precision
-        half = any(has_half_ports(self.bundle, name, precision) for name in graphs)
-        return None if half else device_picture.planes_on(self.options.device)
 
     def __enter__(self) -> Self:
         return self

@@ -6,9 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 import entropy_cases
 from latentsr.backends.base import EngineOptions
+from latentsr.backends.device import Stream
+from latentsr.backends.device_pool import pools_of
 from latentsr.chunks import Chunk
 from latentsr.entropy import Tables
 from latentsr.pipeline.device_coding import attach
@@ -46,6 +49,20 @@ def model_of(kind: str, channels: int, skip: int = 0) -> EntropyModel:
         tables = entropy_cases.tables_from_rows([list(row) for row in rows], [-1] * channels)
         bundle = Tensors(tables, medians=rng.normal(0, 1, channels).astype(np.float32))
     return EntropyModel(bundle, Chunk("c", kind, channels, 16, 16, "c", skip))
+
+
+def count_waits(monkeypatch: pytest.MonkeyPatch) -> list[Stream]:
+    """Streams that the host waits for from now on, as often as it does."""
+    waited: list[Stream] = []
+    kind = type(pools_of(0).device.stream())
+    wait = kind.synchronize
+
+    def counted(stream: Stream) -> None:
+        waited.append(stream)
+        wait(stream)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kind, "synchronize", counted)
+    return waited
 
 
 def on_device(model: EntropyModel) -> EntropyModel:

@@ -26,7 +26,9 @@ from latentsr.codec import Codec
 class Load(Protocol):
     """Makes a codec on the device, with a coder; of the demo bundle unless another is given."""
 
-    def __call__(self, coder: str, bundle: Bundle | None = None) -> Codec: ...
+    def __call__(
+        self, coder: str, bundle: Bundle | None = None, precision: str = "fp32"
+    ) -> Codec: ...
 
 
 def opener(device: Device, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Load:
@@ -42,8 +44,9 @@ def opener(device: Device, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Load
     elif CUDA not in ort.get_available_providers():
         missing(f"onnxruntime has no {CUDA}")
 
-    def load(coder: str, bundle: Bundle | None = None) -> Codec:
-        return Codec(bundle or Bundle("demo"), backend, EngineOptions("cuda", coder=coder))
+    def load(coder: str, bundle: Bundle | None = None, precision: str = "fp32") -> Codec:
+        options = EngineOptions("cuda", coder=coder, precision=precision)
+        return Codec(bundle or Bundle("demo"), backend, options)
 
     return load
 

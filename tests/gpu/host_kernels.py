@@ -18,7 +18,7 @@ from engines.host_device import AddressedDevice
 
 VARIABLE = "LATENTSR_CUDA_EMULATED"
 MODULE = "latentsr._cuda_kernels"
-AT_ONCE = ("obstacle", "encode_bound", "encode_scratch")
+AT_ONCE = ("obstacle", "combine_crcs", "encode_bound", "encode_scratch")
 
 
 @functools.cache

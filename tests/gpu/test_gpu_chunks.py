@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device_models import CODING, SHAPE, SIZE, model_of, on_device
+from device_models import CODING, SHAPE, SIZE, count_waits, model_of, on_device
 
 from latentsr.backends.device import Device
 from latentsr.backends.device_pool import DeviceArray, pools_of
@@ -72,6 +72,18 @@ def test_scales_of_another_threads_stream_are_waited_for(device: Device) -> None
         given = pool.submit(lambda: pools_of(0).resident(scales)).result()
     found = on_device(model).decode(data, SIZE, given, None, CODING)
     np.testing.assert_array_equal(np.asarray(found[1]), symbols)
+
+
+def test_the_host_waits_once(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = on_device(model_of("gaussian", SHAPE[1]))
+    scales = np.ones(SHAPE, np.float32)
+    data, _, symbols = model.encode(scales * 3, scales, None, CODING)
+    expected = model_of("gaussian", SHAPE[1]).crc(np.asarray(symbols), 7)
+    model.decode(data, SIZE, scales, None, CODING)  # tables come once
+    waited = count_waits(monkeypatch)
+    found = model.decode(data, SIZE, scales, None, CODING)[1]
+    assert model.crc(found, 7) == expected
+    assert len(waited) == 1
 
 
 def test_memory_goes_round(device: Device) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device_models import CODING, SHAPE, SIZE, model_of, on_device
+from device_models import CODING, SHAPE, SIZE, count_waits, model_of, on_device
 
 from latentsr.backends.device import Device
 from latentsr.backends.device_pool import DeviceArray, pools_of
@@ -158,6 +158,24 @@ def test_values_of_another_threads_stream_are_waited_for(device: Device, late: i
     with ThreadPoolExecutor(1) as pool:
         given[late] = pool.submit(pools_of(0).resident, given[late]).result()
     assert on_device(model).encode(*given, CODING)[0] == expected
+
+
+def test_the_host_waits_once_for_a_stream_of_the_size_that_was_guessed(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once more for one whose end is missing; either way the bytes are all there."""
+    processor, model = model_of("gaussian", SHAPE[1]), on_device(model_of("gaussian", SHAPE[1]))
+    scales = np.full(SHAPE, 0.2, np.float32)
+    latents = [drawn(15)[0] * factor for factor in np.float32([0.1, 0.1, 4, 4, 0.1])]
+    waited, found = count_waits(monkeypatch), []
+    for latent in latents:
+        expected = processor.encode(latent, scales, None, CODING)
+        before = len(waited)
+        data, _, symbols = model.encode(latent, scales, None, CODING)
+        assert model.crc(symbols, 7) == processor.crc(expected[2], 7)
+        found.append(len(waited) - before)
+        assert data == expected[0]
+    assert found == [2, 1, 2, 1, 1]
 
 
 def test_memory_goes_round(device: Device) -> None:

@@ -59,8 +59,8 @@ def test_only_the_stream_goes_up_and_the_picture_down(
         moved = count_traffic(monkeypatch)
         picture = codec.decode(stream, route)
         chunks = codec.open_stream(stream).chunks
-    assert moved["upload"] == sum(len(chunk) + 24 + 28 for chunk in chunks)
-    assert moved["download"] == picture.nbytes + 8 + len(chunks) * (32 + 4)
+    assert moved["upload"] == sum(len(chunk) + 24 for chunk in chunks)
+    assert moved["download"] == picture.nbytes + 8 + len(chunks) * 36
 
 
 def test_damaged_streams_end_as_with_the_processors_coder(load: Load, stream: bytes) -> None:

@@ -66,12 +66,24 @@ def test_planes_are_made_there_with_the_hosts_bits(load: Load, coder: str) -> No
 def test_only_the_picture_goes_up_and_the_stream_down(
     load: Load, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, picture.shape).astype(np.uint8)
     with load("cuda") as codec:
-        codec.encode(picture)  # tables and plans come once
+
+        def sizes(image: np.ndarray) -> list[int]:
+            return [len(chunk) for chunk in codec.open_stream(codec.encode(image)).chunks]
+
+        last = sizes(picture)  # tables and plans come once
         moved = count_traffic(monkeypatch)
-        chunks = codec.open_stream(codec.encode(picture)).chunks
-    assert moved["upload"] == picture.nbytes + len(chunks) * (32 + 28)
-    assert moved["download"] == sum(len(chunk) + 48 + 4 for chunk in chunks)
+        for image, enough in ((picture, True), (noise, False), (noise, True)):
+            moved.update(upload=0, download=0)
+            chunks = sizes(image)
+            assert moved["upload"] == image.nbytes + len(chunks) * 56
+            # With the findings comes a quarter more than the last stream had; then what it lacks.
+            ahead = [size * 5 // 4 for size in last]
+            assert (chunks[1] <= ahead[1]) == enough
+            most = map(max, zip(chunks, ahead, strict=True))
+            assert moved["download"] == sum(most) + len(chunks) * 52
+            last = chunks
 
 
 def test_auto_goes_by_the_number_of_symbols(

@@ -11,6 +11,7 @@ from device_arrays import DeviceArrays, with_dtype
 from guarded import same_bits
 from latentsr import _kernels
 from latentsr._kernels import Isa
+from latentsr.backends.device import Device
 from latentsr.cuda import DecodePlan, steps
 from latentsr.cuda.steps import DeviceMeans, DevicePlanes
 from latentsr.entropy.latents import LatentSteps, ScaleTable
@@ -133,6 +134,24 @@ def test_crcs_go_on_from_chunk_to_chunk(arrays: DeviceArrays) -> None:
     arrays.check()
 
 
+def test_crcs_of_parts_are_put_together(device: Device) -> None:
+    """Up to 2^33 bytes, which the start has to be carried over."""
+    rng = np.random.default_rng(7)
+    before = rng.integers(0, 256, 37).astype(np.uint8).tobytes()
+    for count in (0, 1, 2, 3, 1000, 65_537):
+        own = rng.integers(0, 256, 4 * count).astype(np.uint8).tobytes()
+        found = steps.combine_crcs(zlib.crc32(before), zlib.crc32(own), count)
+        assert found == zlib.crc32(before + own)
+    latents, symbols = LatentSteps(), rng.integers(-9, 9, 1 << 18).astype(np.int32)
+    own, whole = 0, zlib.crc32(before)
+    for times in range(1, (1 << 13) + 1):
+        own, whole = latents.crc(symbols, own), latents.crc(symbols, whole)
+        if times in (1 << 12, (1 << 12) + 1, 1 << 13):
+            found = steps.combine_crcs(zlib.crc32(before), own, times * symbols.size)
+            assert found == whole
+    assert times * symbols.nbytes == 1 << 33
+
+
 @SAMPLES
 def test_pictures_from_a_window(arrays: DeviceArrays, size: int) -> None:
     rng = np.random.default_rng(4)
@@ -170,6 +189,27 @@ def test_planes_from_pictures(arrays: DeviceArrays, size: int) -> None:
         expected = np.empty((3, 64, 64), np.float32)
         _kernels.planes_from_picture(pictures[i], expected, 9, 2, Isa.SCALAR)
         assert same_bits(found[i], with_dtype(expected, size))
+
+
+@SAMPLES
+def test_conversions(arrays: DeviceArrays, size: int) -> None:
+    """Values of all sizes, and beside the middle between two halves."""
+    bits = np.random.default_rng(9).integers(0, 1 << 32, 200_003, np.uint32)
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    wide = halves.astype(np.float32)
+    with np.errstate(all="ignore"):
+        middle = (wide[:-1] + wide[1:]) / 2
+        around = [np.nextafter(middle, np.float32(to)) for to in (-np.inf, np.inf)]
+        samples = np.concatenate([bits.view(np.float32), middle, *around])
+        given = samples if size == 4 else halves
+        expected = given.astype(np.float16 if size == 4 else np.float32)
+    out = arrays.room(expected.nbytes)
+    steps.convert_samples(arrays.put(given), out, given.size, size, arrays.stream)
+    found = arrays.get(out, expected.shape, expected.dtype)
+    arrays.check()
+    numbers = ~np.isnan(expected)
+    assert np.isnan(found[~numbers]).all()
+    assert same_bits(found[numbers], expected[numbers])
 
 
 @SAMPLES

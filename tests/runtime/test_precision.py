@@ -17,6 +17,7 @@ import pytest
 import latentsr
 from latentsr.backends.base import Engine, EngineOptions
 from latentsr.backends.precision import HalfPorts
+from latentsr.backends.values import Resident
 from latentsr.bundle import DEMO, Bundle
 from latentsr.codec import Codec
 from latentsr.errors import BundleError, UsageError
@@ -176,9 +177,40 @@ def test_half_ports_take_and_give_float32() -> None:
     assert engine.runs_on == "here"
 
 
-def test_planes_are_made_on_the_gpu_but_for_half_ports(bundle: Path) -> None:
-    """Those would come down again, to be rounded."""
+class Distant(Resident):
+    """Said to lie on a device; converted there or not at all."""
 
+    def __init__(self, array: np.ndarray, converts: bool) -> None:
+        self._array, self._converts = array, converts
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def to_host(self) -> np.ndarray:
+        assert not self._converts
+        return self._array
+
+    def converted(self, dtype: Any) -> Distant | None:
+        return Distant(self._array.astype(dtype), True) if self._converts else None
+
+    def window(self, *place: int) -> Any:
+        raise AssertionError
+
+    empty = put = window
+
+    def __mul__(self, factor: Any) -> Distant:
+        return Distant(self._array * factor, self._converts)
+
+
+@pytest.mark.parametrize("converts", [True, False])
+def test_half_ports_of_values_on_a_device(converts: bool) -> None:
+    """They are converted there; where that cannot be, the host does it."""
+    given = np.array([1.0, 2**-11 + 1, 3e4], np.float32)
+    found = HalfPorts(Doubling()).run({"x": Distant(given, converts)})["y"]
+    assert isinstance(found, Distant) == converts and found.dtype == np.float32
+    array = found._array if isinstance(found, Distant) else found
+    assert array.tolist() == [2.0, 2.0, 6e4]
+
+
+def test_planes_are_made_on_the_gpu_whatever_the_ports(bundle: Path) -> None:
     def makes(device: str, precision: str) -> bool:
         with Codec(Bundle(bundle), "ort", EngineOptions(device, precision=precision)) as codec:
             return codec.machine.planes is not None
@@ -186,7 +218,7 @@ def test_planes_are_made_on_the_gpu_but_for_half_ports(bundle: Path) -> None:
     assert makes("cuda", "fp32") and makes("cuda:1", "fp16") and not makes("cpu", "fp32")
     path = bundle / "manifest.json"
     path.write_text(path.read_text().replace('"ports": "fp32"', '"ports": "fp16"'))
-    assert makes("cuda", "fp32") and not makes("cuda", "fp16")
+    assert makes("cuda", "fp32") and makes("cuda", "fp16") and not makes("cpu", "fp16")
 
 
 def test_inspect(bundle: Path) -> None:

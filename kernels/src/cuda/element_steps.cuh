@@ -1,12 +1,13 @@
 // element_steps.cuh - latents to symbols and back, scales to rows, certain symbols cleared, samples
-// limited: one element each.
+// limited or converted: one element each.
 //
-// A step is called with an element's number. Plain code for one thread, with the bits of ../latent_steps.cpp and ../scale_indexes.cpp. It
-// must be compiled without fused multiplications.
+// A step is called with an element's number. Plain code for one thread, with the bits of
+// ../latent_steps.cpp and ../scale_indexes.cpp. It must be compiled without fused multiplications.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "half.cuh"
 #include "latentsr/latent_steps.h"
@@ -106,6 +107,17 @@ struct LimitStep {
     const float sample = widen(samples[i]);
     narrow(sample <= 0.0f ? 0.0f : sample > 1.0f ? 1.0f : sample, out[i]);
   }
+};
+
+// To the other of the two types.
+template <class Sample>
+struct ConvertStep {
+  using Other = std::conditional_t<std::is_same_v<Sample, float>, Half, float>;
+
+  const Sample* samples;
+  Other* out;
+
+  LATENTSR_DEVICE void operator()(std::uint64_t i) const { narrow(widen(samples[i]), out[i]); }
 };
 
 template <class Sample>

@@ -1,4 +1,4 @@
-// pixels.cu - launches the steps between planes and pictures.
+// pixels.cu - launches the steps between planes and pictures, and those of samples alone.
 #include "launch.cuh"
 #include "pixel_steps.cuh"
 
@@ -8,6 +8,14 @@ cudaError_t limit_samples(const LimitCall& call, cudaStream_t stream) {
   return launch_each(call.kind, call.count, nullptr, stream, [&]<class Sample>(Sample) {
     return LimitStep<Sample>{static_cast<const Sample*>(call.samples),
                              static_cast<Sample*>(call.out)};
+  });
+}
+
+cudaError_t convert_samples(const ConvertCall& call, cudaStream_t stream) {
+  return launch_each(call.kind, call.count, nullptr, stream, [&]<class Sample>(Sample) {
+    using Step = ConvertStep<Sample>;
+    return Step{static_cast<const Sample*>(call.samples),
+                static_cast<typename Step::Other*>(call.out)};
   });
 }
 

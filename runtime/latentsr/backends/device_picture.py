@@ -48,18 +48,6 @@ def planes_of(pools: Pools, picture: np.ndarray, padding: Padding) -> DeviceArra
     return made
 
 
-def limited(array: DeviceArray) -> DeviceArray | None:
-    """Float samples limited to 0..1, NaN kept; None where the kernels cannot do it."""
-    if array.dtype not in (np.float32, np.float16) or not module.usable():
-        return None
-    made, stream = array.pools.array(array.shape, array.dtype), array.pools.device.stream()
-    with working(stream, array.block, made.block):
-        steps.limit_samples(
-            array.address, made.address, array.size, array.dtype.itemsize, stream.handle
-        )
-    return made
-
-
 def picture_of(array: DeviceArray) -> np.ndarray | None:
     """uint8 (H, W, 3) of planes (1, 3, H, W) in 0..1; None where the kernels cannot make it.
 

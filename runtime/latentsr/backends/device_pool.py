@@ -212,9 +212,15 @@ class DeviceArray(Resident):
 
     def limited(self) -> DeviceArray | None:
         """Made by the CUDA kernels, where this build has them."""
-        from latentsr.backends import device_picture
+        from latentsr.backends import device_samples
 
-        return device_picture.limited(self)
+        return device_samples.limited(self)
+
+    def converted(self, dtype: Any) -> DeviceArray | None:
+        """Made by the CUDA kernels, where this build has them."""
+        from latentsr.backends import device_samples
+
+        return device_samples.converted(self, dtype)
 
     def picture(self) -> np.ndarray | None:
         """Made by the CUDA kernels, where this build has them."""

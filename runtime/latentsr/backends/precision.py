@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from latentsr.backends.base import INT8, Backend, Engine, EngineOptions, NodeTime
-from latentsr.backends.values import on_host
+from latentsr.backends.values import Resident
 from latentsr.bundle import Bundle
 from latentsr.errors import UsageError
 from latentsr.manifest import PRECISIONS
@@ -17,19 +18,20 @@ from latentsr.manifest import PRECISIONS
 class HalfPorts(Engine):
     """An engine whose graph takes and gives FP16, called with float32 as all engines are.
 
-    Values that FP16 cannot hold become infinite, and the picture step refuses them.
+    What lies on a device is rounded and widened there, where the kernels for it are. Values that
+    FP16 cannot hold become infinite, and the picture step refuses them.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the engine once on rounded inputs."""
-        return _widened(self._engine.run(_rounded(inputs)))
+        return _all_as(np.float32, self._engine.run(_all_as(np.float16, inputs)))
 
-    def run_lean(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run_lean(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """As the engine, on rounded inputs."""
-        return _widened(self._engine.run_lean(_rounded(inputs)))
+        return _all_as(np.float32, self._engine.run_lean(_all_as(np.float16, inputs)))
 
     @property
     def runs_on(self) -> str:
@@ -45,13 +47,18 @@ class HalfPorts(Engine):
         return self._engine.end_profile()
 
 
-def _rounded(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _all_as(dtype: type[np.floating[Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _as(dtype, value) for name, value in values.items()}
+
+
+def _as(dtype: type[np.floating[Any]], value: Any) -> Any:
+    if isinstance(value, Resident):
+        made = value.converted(dtype)
+        if made is not None:
+            return made
+        value = value.to_host()
     with np.errstate(over="ignore"):
-        return {name: on_host(array).astype(np.float16) for name, array in inputs.items()}
-
-
-def _widened(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: on_host(array).astype(np.float32) for name, array in outputs.items()}
+        return value.astype(dtype)
 
 
 def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOptions) -> Engine:
@@ -65,13 +72,8 @@ def load_engine(bundle: Bundle, name: str, backend: Backend, options: EngineOpti
         return backend.load(bundle.piece(whole, int(piece)), name, own)
     graph, own = graph_for(bundle, name, options)
     engine = backend.load(graph, name, own)
-    return HalfPorts(engine) if has_half_ports(bundle, name, options.precision) else engine
-
-
-def has_half_ports(bundle: Bundle, name: str, precision: str) -> bool:
-    """Whether a graph in that precision takes and gives FP16, which is rounded on the host."""
-    variant = bundle.manifest.graphs[name].variants.get(precision)
-    return variant is not None and variant.ports == "fp16"
+    variant = bundle.manifest.graphs[name].variants.get(options.precision)
+    return HalfPorts(engine) if variant is not None and variant.ports == "fp16" else engine
 
 
 def graph_for(bundle: Bundle, name: str, options: EngineOptions) -> tuple[bytes, EngineOptions]:

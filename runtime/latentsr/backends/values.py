@@ -38,6 +38,10 @@ class Resident(ABC):
         """The array limited to 0..1, made on the device; None where it cannot be."""
         return None
 
+    def converted(self, dtype: Any) -> Resident | None:
+        """The array in another type of floats, made on the device; None where it cannot be."""
+        return None
+
     def picture(self) -> np.ndarray | None:
         """The array as `image_steps.picture` makes it, made on the device; None where it cannot be.
 

@@ -145,6 +145,15 @@ def crc_of_symbols(
         compiled().crc_of_symbols(symbols, streams, stream_count, starts, crcs, stream)
 
 
+def combine_crcs(before: int, own: int, count: int) -> int:
+    """The CRC-32 of symbols with the CRC `before` and of the `count` behind them with `own`.
+
+    Computed on the host, at once.
+    """
+    _check(4, count)
+    return compiled().combine_crcs(before, own, count)
+
+
 def limit_samples(
     samples: int, out: int, count: int, sample_bytes: int = 4, stream: int = 0
 ) -> None:
@@ -155,6 +164,18 @@ def limit_samples(
     _check(sample_bytes, count)
     with launching("limiting samples"):
         compiled().limit_samples(samples, sample_bytes, count, out, stream)
+
+
+def convert_samples(
+    samples: int, out: int, count: int, sample_bytes: int = 4, stream: int = 0
+) -> None:
+    """Fill `out` with the samples in the other type: float32 as FP16, FP16 as float32; NaN stays.
+
+    FP16 rounds half to even; beyond 65504 it is infinite. Raises as `scale_indexes`.
+    """
+    _check(sample_bytes, count)
+    with launching("converting samples"):
+        compiled().convert_samples(samples, sample_bytes, count, out, stream)
 
 
 def picture_from_planes(planes: DevicePlanes, pictures: int, fault: int, stream: int = 0) -> None:

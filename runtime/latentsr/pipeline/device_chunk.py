@@ -1,4 +1,4 @@
-"""What decoding and encoding a chunk on a GPU share: tables, parameters, table rows, CRC.
+"""What decoding and encoding a chunk on a GPU share: tables, parameters, table rows.
 
 Tables, medians and scale tables are copied to the device once. Scales and means are taken where the
 engine left them.
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentsr.backends.device_pool import Block, DeviceArray, Pools, pools_of, working
+from latentsr.backends.device_pool import Block, DeviceArray, Pools, pools_of
 from latentsr.cuda import DeviceCoder, steps
-from latentsr.cuda.batch import STREAM
 from latentsr.cuda.steps import DeviceMeans, fault_at
 from latentsr.entropy.latents import not_a_number
 from latentsr.errors import LatentSRError
@@ -25,7 +24,6 @@ from latentsr.errors import LatentSRError
 if TYPE_CHECKING:
     from latentsr.pipeline.entropy_step import Coding, EntropyModel
 
-_START = np.dtype([("stream", STREAM), ("crc", "<u4")])
 _LEAST_ROOM = 1 << 12
 
 
@@ -53,6 +51,7 @@ class DeviceChunk:
 
     def __init__(self, model: EntropyModel, index: int) -> None:
         self.model, self._index = model, index
+        self.stream_guess = 0  # bytes that the next stream will hardly need more than
         self._coder: DeviceCoder | None = None
         self._kept: dict[str, tuple[Any, DeviceArray]] = {}
         self._lock = threading.Lock()
@@ -116,21 +115,6 @@ class DeviceChunk:
         """Raise what `EntropyModel` raises where `find_rows` left a fault."""
         if self.gaussian and (position := fault_at(fault)) is not None:
             raise not_a_number(position)
-
-    def crc(self, symbols: DeviceArray, start: int) -> int:
-        """Go on with the CRC-32 over symbols as little-endian int32."""
-        pools, stream = self.pools, self.pools.device.stream()
-        given = pools.pinned((1,), _START)
-        given["stream"] = (0, 0, 0, symbols.size)
-        given["crc"] = start
-        room, found = pools.array(given.shape, given.dtype), pools.pinned((1,), np.uint32)
-        at = room.address + STREAM.itemsize
-        with working(stream, symbols.block, room.block):
-            stream.upload(room.block.memory, given)
-            steps.crc_of_symbols(symbols.address, room.address, 1, at, at, stream.handle)
-            stream.download(found, room.block.memory, STREAM.itemsize)
-        stream.synchronize()
-        return int(found[0])
 
     def _resident(self, name: str, value: np.ndarray) -> DeviceArray:
         """The array on the device, copied there the first time that this very array comes."""

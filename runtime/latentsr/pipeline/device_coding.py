@@ -1,9 +1,9 @@
 """Which chunks are coded on the GPU that the engines run on, so that latents never cross the bus.
 
 In a decode only the stream goes up, in an encode only the picture; down come the picture or the
-stream, and a few bytes of findings. All of it has the bits and the errors of `EntropyModel` on the
-processor, which goes on doing what the device's coder does not: chunks with context models, streams
-in CompressAI's form, and chunks of too few symbols.
+stream, whose length is guessed, and a few bytes of findings. All of it has the bits and the errors
+of `EntropyModel` on the processor, which goes on doing what the device's coder does not: chunks
+with context models, streams in CompressAI's form, and chunks of too few symbols.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from latentsr.cuda import module
 from latentsr.cuda.batch import MOST_ENCODED
 from latentsr.errors import BackendError, UsageError
 from latentsr.pipeline import device_decoding, device_encoding
+from latentsr.pipeline.coded_symbols import CodedSymbols
 from latentsr.pipeline.device_chunk import DeviceChunk
 from latentsr.pipeline.entropy_step import Coding, EntropyModel
 
@@ -29,7 +30,7 @@ CODERS = ("auto", "cpu", "cuda")
 LEAST_SYMBOLS = 1 << 15
 """Symbols of a chunk from which ``auto`` decodes on the device.
 
-Below, what does not depend on the size decides: five launches and two waits there, about 80 µs,
+Below, what does not depend on the size decides: six launches and a wait there, about 70 µs,
 against one wait and two copies here; one processor core decodes, restores and copies 2^15 symbols
 in about as long, at 2 to 3 ns each. An estimate: `benchmarks/gpu/kernels.py` has the figures to set
 it by.
@@ -38,9 +39,10 @@ it by.
 LEAST_ENCODED = 1 << 16
 """Symbols of a chunk from which ``auto`` encodes on the device.
 
-Eight launches and three waits take about 150 µs there, and a warp, which is what a stream of less
-than 96 kB gets, another 3 ns a symbol. One processor core quantises, looks up, codes and copies
-both ways at 5 to 6 ns a symbol. An estimate, too: `benchmarks/gpu/encode_speed.py` measures both.
+Eight launches and a wait, or two where a stream is larger than was guessed, take about 120 µs
+there, and a warp, which is what a stream of less than 96 kB gets, another 3 ns a symbol. One
+processor core quantises, looks up, codes and copies both ways at 5 to 6 ns a symbol. An estimate,
+too: `benchmarks/gpu/encode_speed.py` measures both.
 """
 
 
@@ -92,19 +94,15 @@ class DeviceCoding:
 
     def decode(
         self, data: bytes, shape: tuple[int, ...], scales: Any, means: Any, coding: Coding
-    ) -> tuple[DeviceArray, DeviceArray]:
+    ) -> tuple[DeviceArray, CodedSymbols]:
         """Latent and symbols; see `device_decoding.decode`."""
         return device_decoding.decode(self._chunk, data, shape, scales, means, coding)
 
     def encode(
         self, latent: Any, scales: Any, means: Any, coding: Coding
-    ) -> tuple[bytes, DeviceArray, DeviceArray]:
+    ) -> tuple[bytes, DeviceArray, CodedSymbols]:
         """Bytes, the decoder's latent and symbols; see `device_encoding.encode`."""
         return device_encoding.encode(self._chunk, latent, scales, means, coding)
-
-    def crc(self, symbols: DeviceArray, start: int) -> int:
-        """Go on with the CRC-32 over symbols as little-endian int32."""
-        return self._chunk.crc(symbols, start)
 
     def _takes(self, shape: tuple[int, ...], scales: Any, means: Any, coding: Coding) -> bool:
         return (

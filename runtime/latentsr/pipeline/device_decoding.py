@@ -1,6 +1,7 @@
-"""One `lanes` stream decoded on the GPU: in comes the stream, out go 32 bytes of findings.
+"""One `lanes` stream decoded on the GPU: in comes the stream, out go 36 bytes of findings.
 
-Symbols and latent stay where the next engine wants them.
+Symbols and latent stay where the next engine wants them. One wait for it all: the symbols' CRC is
+among the findings.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from latentsr.backends.device_pool import DeviceArray, Pools, working
 from latentsr.cuda import DecodeArrays, DecodePlan, steps
 from latentsr.cuda.batch import RESULT, STREAM
 from latentsr.errors import CorruptStream, LatentSRError
+from latentsr.pipeline.coded_symbols import CodedSymbols
 from latentsr.pipeline.device_chunk import DeviceChunk, power_of_two, raise_fault
 
 if TYPE_CHECKING:
     from latentsr.pipeline.entropy_step import Coding
 
-FINDINGS = np.dtype([("result", RESULT), ("not_a_number", "<u8")])
+FINDINGS = np.dtype([("result", RESULT), ("not_a_number", "<u8"), ("crc", "<u4")])
+_NOT_A_NUMBER = RESULT.itemsize
+_CRC = _NOT_A_NUMBER + 8
 _BEGIN = STREAM.itemsize  # of the stream's bytes, which one copy brings with their place
 
 
@@ -30,12 +34,13 @@ def decode(
     scales: Any,
     means: Any,
     coding: Coding,
-) -> tuple[DeviceArray, DeviceArray]:
+) -> tuple[DeviceArray, CodedSymbols]:
     """Decode one chunk to its float32 latent and int32 symbols; see `EntropyModel.decode`.
 
     scales, means: float32 of that shape, on the host or on a device.
     """
     pools, stream = chunk.pools, chunk.pools.device.stream()
+    on = stream.handle
     plan = DecodePlan.of([data], [math.prod(shape)])
     given, bytes_of = _upload_room(pools, plan)
     latent, symbols = pools.array(shape, np.float32), pools.array(shape, np.int32)
@@ -46,21 +51,20 @@ def decode(
     own = [array.block for array in (given, latent, symbols, scratch, findings)]
     with working(stream, *own, *parameters.blocks):
         stream.upload(given.block.memory, bytes_of)
-        fault = findings.address + RESULT.itemsize
-        chunk.find_rows(parameters, coding, fault, stream.handle)
+        chunk.find_rows(parameters, coding, findings.address + _NOT_A_NUMBER, on)
         rows = parameters.rows
         arrays = DecodeArrays(
             chunk.tables.address, given.address, given.address + _BEGIN, rows.address,
             symbols.address, scratch.address, findings.address,
         )  # fmt: skip
-        chunk.coder.decode(plan, arrays, rows.dtype.itemsize, stream.handle)
-        steps.latent_from_symbols(
-            symbols.address, parameters.means, latent.address, latent.size, stream=stream.handle
-        )
+        chunk.coder.decode(plan, arrays, rows.dtype.itemsize, on)
+        at = symbols.address
+        steps.latent_from_symbols(at, parameters.means, latent.address, latent.size, stream=on)
+        steps.crc_of_symbols(at, given.address, 1, findings.address + _CRC, stream=on)
         stream.download(found, findings.block.memory)
     stream.synchronize()
     _check(chunk, found[0])
-    return latent, symbols
+    return latent, CodedSymbols(symbols, int(found[0]["crc"]))
 
 
 def _upload_room(pools: Pools, plan: DecodePlan) -> tuple[DeviceArray, np.ndarray]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from latentsr.backends.device_pool import DeviceArray
 from latentsr.backends.values import on_host
 from latentsr.bundle import Bundle
 from latentsr.chunks import Chunk
@@ -25,6 +24,7 @@ from latentsr.entropy.neighbours import NeighbourModel
 from latentsr.entropy.repair import Repair, changed_indexes, find_doubts
 from latentsr.errors import BundleError, CorruptStream, DesyncError
 from latentsr.pipeline.chunk_size import check_latent, check_plausible, latent_shape, least_bits
+from latentsr.pipeline.coded_symbols import CodedSymbols
 
 if TYPE_CHECKING:
     from latentsr.pipeline.device_coding import DeviceCoding
@@ -166,8 +166,8 @@ class EntropyModel:
 
     def crc(self, symbols: Any, start: int) -> int:
         """Go on with the CRC-32 over symbols as little-endian int32."""
-        if self.on_gpu is not None and isinstance(symbols, DeviceArray):
-            return self.on_gpu.crc(symbols, start)
+        if isinstance(symbols, CodedSymbols):
+            return symbols.crc_after(start)
         return self._steps.crc(symbols, start)
 
     def indexes(self, scales: np.ndarray | None, shape: tuple[int, ...], exact: bool) -> np.ndarray:

@@ -68,6 +68,10 @@ struct CrcCall {
   std::uint32_t* crcs;          // out: stream_count; may be `starts`
 };
 
+// The CRC of symbols that have the CRC `before`, followed by `count` that have the CRC `own`.
+// Computed at once, on the host.
+std::uint32_t combine_crcs(std::uint32_t before, std::uint32_t own, std::uint64_t count);
+
 // `fault`, below, is one number: the first position at which something was wrong, or 2^64 - 1
 // where nothing was. The call resets it first.
 
@@ -121,6 +125,15 @@ struct LimitCall {
   SampleKind kind;
   std::uint64_t count;
   void* out;                    // out: count, of `kind`; may be `samples`
+};
+
+// float32 rounded to FP16 (half to even, beyond 65504 infinite), or FP16 as the same numbers in
+// float32; NaN stays.
+struct ConvertCall {
+  const void* samples;          // count, of `kind`
+  SampleKind kind;
+  std::uint64_t count;
+  void* out;                    // out: count, of the other kind
 };
 
 // picture_from_planes() for a batch: fault = the first pixel, over all pictures, with a sample

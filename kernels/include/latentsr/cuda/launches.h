@@ -27,6 +27,7 @@ cudaError_t latent_from_symbols(const RestoreCall& call, cudaStream_t stream);
 cudaError_t scale_indexes(const IndexCall& call, cudaStream_t stream);
 cudaError_t clear_certain(const ClearCall& call, cudaStream_t stream);
 cudaError_t limit_samples(const LimitCall& call, cudaStream_t stream);
+cudaError_t convert_samples(const ConvertCall& call, cudaStream_t stream);
 cudaError_t picture_from_planes(const PictureCall& call, cudaStream_t stream);
 cudaError_t planes_from_picture(const PlaneCall& call, cudaStream_t stream);
 cudaError_t decode_context(const ContextDecodeCall& call, cudaStream_t stream);
