@@ -13,7 +13,7 @@ from latentsr.backends.device import Device
 from latentsr.backends.device_pool import DeviceArray, pools_of
 from latentsr.cuda import EncodePlan
 from latentsr.errors import ImageError, LatentSRError, StreamError, UsageError
-from latentsr.pipeline import device_encoding
+from latentsr.pipeline import device_stream
 from latentsr.pipeline.entropy_step import EntropyModel
 
 
@@ -81,11 +81,11 @@ def test_a_stream_that_its_room_does_not_hold(
     rooms: list[int] = []
     plan = EncodePlan.of
 
-    def of(counts: Any, room: int) -> EncodePlan:
+    def of(counts: Any, parts: int, room: int) -> EncodePlan:
         rooms.append(room)
-        return plan(counts, room=room)
+        return plan(counts, parts=parts, room=room)
 
-    monkeypatch.setattr(device_encoding.EncodePlan, "of", of)
+    monkeypatch.setattr(device_stream.EncodePlan, "of", of)
     shape = (1, 7, 30, 31)
     latent = np.random.default_rng(8).normal(0, 2**27, shape).astype(np.float32)
     data = compare(model_of("gaussian", 7), latent, np.full(shape, 0.2, np.float32), None)

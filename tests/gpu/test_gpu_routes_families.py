@@ -20,7 +20,8 @@ CASES = {
     "bmshj2018-hyperprior": ({}, ON_BOTH),
     "mbt2018-mean": ({}, ON_BOTH),
     "mbt2018-mean with skipped rows": ({"skip_scale": 0.3}, ON_BOTH),
-    "mbt2018": ({}, {"z": True, "y": False}),
+    "mbt2018": ({}, ON_BOTH),
+    "cheng2020-anchor": ({}, ON_BOTH),
 }
 
 

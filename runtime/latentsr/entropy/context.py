@@ -57,6 +57,7 @@ class ContextCoder:
 
     def __init__(self, tensors: ContextTensors, thresholds: Floats, coder: Coder) -> None:
         ScaleTable(thresholds)
+        self.tensors, self.thresholds = tensors, thresholds
         if len(thresholds) != coder.tables.rows:
             raise BundleError(
                 f"context model: found {len(thresholds)} thresholds, expected "
@@ -118,7 +119,7 @@ class ContextCoder:
             self._isa,
             threads,
         )
-        _refuse(status, position)
+        refuse(status, position)
         return made
 
     def encode(
@@ -151,9 +152,7 @@ class ContextCoder:
             self._isa,
             threads,
         )
-        _refuse(*outcome[:2])
-        if outcome[0] != Status.OK:
-            raise corruption("lanes", *outcome)
+        check_decoded(*outcome)
         return latent, symbols
 
     def _shape(self, features: Floats) -> tuple[int, int, int]:
@@ -166,7 +165,14 @@ class ContextCoder:
         return self.channels, features.shape[1], features.shape[2]
 
 
-def _refuse(status: Status, position: int) -> None:
+def check_decoded(status: Status, position: int, detail: int) -> None:
+    """Raise what a decode's outcome means, unless it is good: as `ContextCoder.decode`."""
+    refuse(status, position)
+    if status != Status.OK:
+        raise corruption("lanes", status, position, detail)
+
+
+def refuse(status: Status, position: int) -> None:
     """Raise for what no bytes of a stream can cause."""
     if status == Status.OUT_OF_RANGE:
         raise ImageError(

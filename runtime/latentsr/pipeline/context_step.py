@@ -9,7 +9,7 @@ network in raster order, as CompressAI's own strings (`latentsr.entropy.float_co
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,11 @@ from latentsr.pipeline.chunk_size import (
     latent_shape,
     least_bits,
 )
+from latentsr.pipeline.coded_symbols import CodedSymbols
 from latentsr.pipeline.entropy_step import Coding
+
+if TYPE_CHECKING:
+    from latentsr.pipeline.device_context import DeviceContextCoding
 
 
 class ContextEntropy:
@@ -49,6 +53,7 @@ class ContextEntropy:
         self._least_bits = float(least_bits(tables).min()) * chunk.channels
         self._bundle = bundle
         self.exact: ContextCoder | None = None
+        self.on_gpu: DeviceContextCoding | None = None  # what `device_coding.attach` puts there
         if bundle.manifest.exact:
             tensors = load_context(bundle, chunk.context.tensors, chunk.channels)
             limits = bundle.tensor(f"{chunk.name}.thresholds", "float32", (tables.rows,))
@@ -69,17 +74,18 @@ class ContextEntropy:
     def _steps(self) -> LatentSteps:
         return LatentSteps()
 
-    def encode(
-        self, latent: Any, features: Any, coding: Coding
-    ) -> tuple[bytes, np.ndarray, np.ndarray]:
+    def encode(self, latent: Any, features: Any, coding: Coding) -> tuple[bytes, Any, Any]:
         """Code a float32 latent (1, M, h, w): bytes, the decoder's latent, int32 symbols.
 
-        features: float32 (1, C1, h, w). Both may lie on a device and are brought down.
+        features: float32 (1, C1, h, w). Both may lie on a device; what is encoded there stays
+        there, and is brought down otherwise.
         """
         check_latent(self.chunk, latent)
+        exact = self._exact_coder(coding)
+        if exact is not None and self.on_gpu and self.on_gpu.codes(latent.shape, features):
+            return self.on_gpu.encode(latent, features)
         latent = on_host(latent)
         given = self._features(features, latent.shape)
-        exact = self._exact_coder(coding)
         if exact is None and not self._has_float:
             raise UsageError(
                 f"chunk {self.chunk.name} has no context model in floating point: found only the "
@@ -93,35 +99,41 @@ class ContextEntropy:
         return data, found.latent[None], found.symbols[None]
 
     def decode(
-        self,
-        data: bytes,
-        padded_size: tuple[int, int],
-        features: np.ndarray | None,
-        coding: Coding,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, data: bytes, padded_size: tuple[int, int], features: Any, coding: Coding
+    ) -> tuple[Any, Any]:
         """Decode one chunk to the float32 latent (1, M, h, w) and its int32 symbols.
 
-        Raises CorruptStream, DesyncError, or StreamError for a form that context models lack.
+        features: as for `encode`. Raises CorruptStream, DesyncError, or StreamError for a form that
+        context models lack.
         """
         shape = latent_shape(self.chunk, padded_size)
         check_plausible(self.chunk, len(data), shape, self._least_bits)
-        given = self._features(features, shape)
         exact = self._exact_coder(coding)
         if exact is None:
+            given = self._features(features, shape)
             found = self._float.decode(data, given, chunk=self.chunk.name)
             coding.repairs.append(found.repair)
             return found.latent[None], found.symbols[None]
         try:
-            latent, symbols = exact.decode(given, data, self.threads)
+            return self._decode_exact(exact, data, shape, features)
         except CorruptStream as error:
             raise DesyncError(
                 f"chunk {self.chunk.name} ran out of step: {error}. Where the stream itself is "
                 "whole, an engine here does not keep its integers; run `latentsr verify`"
             ) from None
+
+    def _decode_exact(
+        self, exact: ContextCoder, data: bytes, shape: tuple[int, ...], features: Any
+    ) -> tuple[Any, Any]:
+        if self.on_gpu is not None and self.on_gpu.codes(shape, features):
+            return self.on_gpu.decode(data, shape, features)
+        latent, symbols = exact.decode(self._features(features, shape), data, self.threads)
         return latent[None], symbols[None]
 
-    def crc(self, symbols: np.ndarray, start: int) -> int:
+    def crc(self, symbols: Any, start: int) -> int:
         """Go on with the CRC-32 over symbols as little-endian int32."""
+        if isinstance(symbols, CodedSymbols):
+            return symbols.crc_after(start)
         return self._steps.crc(symbols, start)
 
     def _exact_coder(self, coding: Coding) -> ContextCoder | None:
@@ -137,7 +149,7 @@ class ContextEntropy:
             )
         return None
 
-    def _features(self, features: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    def _features(self, features: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Features of one latent without the batch; BundleError where they do not fit it."""
         features = on_host(features)
         found = None if features is None else features.shape
@@ -146,5 +158,4 @@ class ContextEntropy:
                 f"features of chunk {self.chunk.name} have the wrong shape: found {found}, "
                 f"expected (1, any, {shape[2]}, {shape[3]}); export the bundle again"
             )
-        assert features is not None
-        return features[0]
+        return np.asarray(features[0])

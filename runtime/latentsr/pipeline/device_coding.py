@@ -2,8 +2,8 @@
 
 In a decode only the stream goes up, in an encode only the picture; down come the picture or the
 stream, whose length is guessed, and a few bytes of findings. All of it has the bits and the errors
-of `EntropyModel` on the processor, which goes on doing what the device's coder does not: chunks
-with context models, streams in CompressAI's form, and chunks of too few symbols.
+of the processor's coders, which go on doing what the device's do not: streams in CompressAI's form,
+and chunks of too few symbols. `device_context` codes the chunks with context models.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from latentsr.cuda.batch import MOST_ENCODED
 from latentsr.errors import BackendError, UsageError
 from latentsr.pipeline import device_decoding, device_encoding
 from latentsr.pipeline.coded_symbols import CodedSymbols
+from latentsr.pipeline.context_step import ContextEntropy
 from latentsr.pipeline.device_chunk import DeviceChunk
+from latentsr.pipeline.device_context import DeviceContextCoding
 from latentsr.pipeline.entropy_step import Coding, EntropyModel
 
 CODERS = ("auto", "cpu", "cuda")
@@ -43,6 +45,15 @@ Eight launches and a wait, or two where a stream is larger than was guessed, tak
 there, and a warp, which is what a stream of less than 96 kB gets, another 3 ns a symbol. One
 processor core quantises, looks up, codes and copies both ways at 5 to 6 ns a symbol. An estimate,
 too: `benchmarks/gpu/encode_speed.py` measures both.
+"""
+
+LEAST_PREDICTED = 1 << 14
+"""Symbols of a chunk with a context model from which ``auto`` codes on the device, both ways.
+
+A front takes five launches there, some 15 µs, and 8x11 positions, 2^14 symbols of 192 channels,
+come in 32 fronts. Two processor cores take about 40 ns a symbol and are a little faster with more
+of them, as they wait for each other at every layer. An estimate as well:
+`benchmarks/gpu/kernels.py` measures both.
 """
 
 
@@ -68,6 +79,9 @@ def attach(models: Iterable[object], options: EngineOptions) -> None:
     for model in models:
         if isinstance(model, EntropyModel):
             model.on_gpu = DeviceCoding(model, index, *least)
+        elif isinstance(model, ContextEntropy) and model.exact is not None:
+            fewest = LEAST_PREDICTED if options.coder == "auto" else 0
+            model.on_gpu = DeviceContextCoding(model.exact, model.coder, index, fewest)
 
 
 class DeviceCoding:

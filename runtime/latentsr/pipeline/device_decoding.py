@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentsr.backends.device_pool import DeviceArray, Pools, working
+from latentsr.backends.device_pool import DeviceArray, working
 from latentsr.cuda import DecodeArrays, DecodePlan, steps
-from latentsr.cuda.batch import RESULT, STREAM
+from latentsr.cuda.batch import RESULT
 from latentsr.errors import CorruptStream, LatentSRError
 from latentsr.pipeline.coded_symbols import CodedSymbols
-from latentsr.pipeline.device_chunk import DeviceChunk, power_of_two, raise_fault
+from latentsr.pipeline.device_chunk import DeviceChunk
+from latentsr.pipeline.device_stream import BEGIN, bring_up
+from latentsr.pipeline.device_tables import raise_fault
 
 if TYPE_CHECKING:
     from latentsr.pipeline.entropy_step import Coding
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 FINDINGS = np.dtype([("result", RESULT), ("not_a_number", "<u8"), ("crc", "<u4")])
 _NOT_A_NUMBER = RESULT.itemsize
 _CRC = _NOT_A_NUMBER + 8
-_BEGIN = STREAM.itemsize  # of the stream's bytes, which one copy brings with their place
 
 
 def decode(
@@ -42,7 +43,7 @@ def decode(
     pools, stream = chunk.pools, chunk.pools.device.stream()
     on = stream.handle
     plan = DecodePlan.of([data], [math.prod(shape)])
-    given, bytes_of = _upload_room(pools, plan)
+    given, bytes_of = bring_up(pools, plan)
     latent, symbols = pools.array(shape, np.float32), pools.array(shape, np.int32)
     scratch = pools.array((plan.sizes()["part_results"],), np.uint8)
     findings = pools.array((1,), FINDINGS)
@@ -54,7 +55,7 @@ def decode(
         chunk.find_rows(parameters, coding, findings.address + _NOT_A_NUMBER, on)
         rows = parameters.rows
         arrays = DecodeArrays(
-            chunk.tables.address, given.address, given.address + _BEGIN, rows.address,
+            chunk.tables.address, given.address, given.address + BEGIN, rows.address,
             symbols.address, scratch.address, findings.address,
         )  # fmt: skip
         chunk.coder.decode(plan, arrays, rows.dtype.itemsize, on)
@@ -65,16 +66,6 @@ def decode(
     stream.synchronize()
     _check(chunk, found[0])
     return latent, CodedSymbols(symbols, int(found[0]["crc"]))
-
-
-def _upload_room(pools: Pools, plan: DecodePlan) -> tuple[DeviceArray, np.ndarray]:
-    """Room for a stream and its place, and both in page-locked memory."""
-    used = _BEGIN + plan.data.size
-    room = power_of_two(used)
-    staging = pools.pinned((room,), np.uint8)[:used]
-    staging[:_BEGIN] = plan.streams.view(np.uint8)
-    staging[_BEGIN:] = plan.data
-    return pools.array((room,), np.uint8), staging
 
 
 def _check(chunk: DeviceChunk, found: np.void) -> None:

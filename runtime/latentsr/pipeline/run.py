@@ -22,8 +22,8 @@ class Run:
     """One call of a route: the picture's geometry, the named values, what was coded, the times.
 
     threads: that may share an image step of a large picture. lean: engines give their memory back
-    after each graph. multiple, centred: how an encode route pads, see `image_steps.Geometry`. symbols: int32 (1, C, h, w) of each latent that was
-    decoded, perhaps on a device.
+    after each graph. multiple, centred: how an encode route pads, see `image_steps.Geometry`.
+    symbols: int32 (1, C, h, w) of each latent that was decoded, perhaps on a device.
     """
 
     width: int
