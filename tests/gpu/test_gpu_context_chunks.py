@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from device_models import count_waits
-from device_routes import Load, coded_by, count_traffic
 
 from context_bundle import context_bundle
 from latentsr.backends.base import EngineOptions
@@ -137,23 +136,3 @@ def test_auto_takes_large_latents(bundle: Bundle, monkeypatch: pytest.MonkeyPatc
         shape = (1, 96, side, side)
         assert (np.prod(shape) >= LEAST_PREDICTED) == taken
         assert model.on_gpu.codes(shape, np.zeros(shape, np.float32)) == taken
-
-
-def test_little_crosses_the_bus(
-    load: Load, bundle: Bundle, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with load("cpu", bundle) as plain, load("cuda", bundle) as codec:
-        stream = codec.encode(picture)
-        assert stream == plain.encode(picture)
-        expected = plain.decode(stream)
-        codec.decode(stream)  # tables and plans come once
-        moved = count_traffic(monkeypatch)
-        np.testing.assert_array_equal(codec.decode(stream), expected)
-        assert coded_by(codec) == {"z": True, "y": True}
-        chunks = codec.open_stream(stream).chunks
-        assert moved["upload"] == sum(len(chunk) + 24 for chunk in chunks)
-        assert moved["download"] == expected.nbytes + 8 + 36 + 28
-        moved.update(upload=0, download=0)
-        assert codec.encode(picture) == stream
-        assert moved["upload"] == picture.nbytes + 2 * 56
-        assert moved["download"] == sum(len(chunk) * 5 // 4 for chunk in chunks) + 52 + 60
