@@ -107,12 +107,17 @@ def test_compressais_form_stays_with_the_processor(load: Load, picture: np.ndarr
         assert coded_by(codec) == {"z": False, "y": False}
 
 
-def test_pictures_in_tiles(load: Load, picture: np.ndarray) -> None:
-    """Planes are made on the host then, a tile at a time; latents are coded on the device."""
+def test_pictures_in_tiles(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planes are made there of each tile's bytes, and latents are coded there."""
+    picture = photo((450, 330))
     with load("cpu") as plain, load("cuda") as codec:
-        for memory in ("8GiB", "48MiB"):
+        moved = count_traffic(monkeypatch)
+        for memory, most in (("8GiB", 1.0), ("48MiB", 1.3), ("16MiB", 1.8)):
             expected = plain.encode(picture, memory=memory)
+            codec.encode(picture, memory=memory)
+            moved.update(upload=0, download=0)
             assert codec.encode(picture, memory=memory) == expected
+            assert most - 0.3 < (moved["upload"] - 2 * 56) / picture.nbytes <= most
             assert coded_by(codec) == {"z": True, "y": True}
 
 

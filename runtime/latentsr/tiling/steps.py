@@ -20,7 +20,7 @@ from latentsr.errors import BundleError
 from latentsr.pipeline import image_steps
 from latentsr.pipeline.routes import Run
 from latentsr.stream import Padding
-from latentsr.tiling.parts import Span, Value
+from latentsr.tiling.parts import Held, Span, Value
 from latentsr.timing import Timeline
 
 Size = tuple[int, int]
@@ -139,11 +139,16 @@ class Crop(TileStep):
 
 
 class Pad(TileStep):
-    """`pad`: a picture of bytes to planes, its border repeated outwards."""
+    """`pad`: a picture of bytes to planes, its border repeated outwards.
 
-    def __init__(self, step: Mapping[str, Any], run: Run) -> None:
+    make: see `image_steps.pad`.
+    """
+
+    def __init__(
+        self, step: Mapping[str, Any], run: Run, make: image_steps.PlanesMaker | None = None
+    ) -> None:
         super().__init__("pad", [step["in"]], [step["out"]])
-        self._step, self._run = step, run
+        self._step, self._run, self._make = step, run, make
         self._before = run.padding.top, run.padding.left
         self._beside = (run.padding.top + run.padding.bottom, run.padding.left + run.padding.right)
 
@@ -171,13 +176,13 @@ class Pad(TileStep):
             after = max(last - end - self._before[axis], 0)
             sides.append((before, after))
             offset = first - (start + self._before[axis] - before)
-            places.append(slice(offset, offset + last - first))
+            places.append((offset, offset + last - first))
         (top, bottom), (left, right) = sides
         picture = on_host(values[0])
         part = Run(picture.shape[1], picture.shape[0], Padding(left, top, right, bottom),
                    threads=self._run.threads, timeline=Timeline())  # fmt: skip
-        planes = image_steps.pad(picture, part, self._step)
-        return [planes[:, :, places[0], places[1]]]
+        planes = image_steps.pad(picture, part, self._step, self._make)
+        return [Held(planes, (0, 0)).part(*places)]
 
 
 class Resize(TileStep):

@@ -22,7 +22,6 @@ _IMAGE_STEPS: dict[str, Callable[[Mapping[str, Any], Run], TileStep]] = {
     "crop": Crop,
     "clamp": Pointwise,
     "picture": Pointwise,
-    "pad": Pad,
     "resize": Resize,
 }
 Load = Callable[[Iterable[str], Run], None]
@@ -93,9 +92,12 @@ def tail_step(
 ) -> TileStep | Whole:
     """One step as it is run in tiles, or why it is not; a `pad` as the run's padding is now."""
     if step["op"] != "graph":
-        if step["op"] not in _IMAGE_STEPS:
+        if step["op"] not in ("pad", *_IMAGE_STEPS):
             return Whole(step, inputs, outputs, f"step {step['op']} works on whole values")
-        return _IMAGE_STEPS[step["op"]]({**step, "in": inputs[0], "out": outputs[0]}, run)
+        own = {**step, "in": inputs[0], "out": outputs[0]}
+        if step["op"] == "pad":
+            return Pad(own, run, machine.planes)
+        return _IMAGE_STEPS[step["op"]](own, run)
     graph = graph_of(step, run, machine.bundle.manifest)
     listed = machine.bundle.manifest.graphs[graph]
     window = listed.window
