@@ -4,12 +4,12 @@
 // Each function puts kernels on a stream and returns at once, with what the launches said; it
 // neither allocates nor waits, so calls may be captured in a CUDA graph. They run in the context
 // that is current, so pointers of PyCUDA, CuPy or cuda-python will do. Nothing is kept after the
-// work is done.
+// work is done. The calls for context models launch some thousand kernels, and so may wait for room
+// among a stream's launches.
 //
-// Results equal those of the scalar functions of the same names, or of those that calls.h
-// names, bit for bit. What a faulty
-// stream leaves in its own outputs is not to be trusted; other streams of the batch are not
-// touched by it.
+// Results equal those of the scalar functions of the same names, or of those that calls.h and
+// context_calls.h name, bit for bit. What a faulty stream leaves in its own outputs is not to be
+// trusted; other streams of the batch are not touched by it.
 #pragma once
 
 #include <cuda_runtime_api.h>
