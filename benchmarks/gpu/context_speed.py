@@ -91,14 +91,25 @@ def device_calls(device: DeviceClock, case: Case) -> dict[str, Call]:
     def quantise() -> None:
         context.encode(size, y, scan, at, device.stream)
 
-    calls = {"decode": decode, "quantise": quantise}
-    for way, call in calls.items():
-        call()
-        status = int(device.get(at.result, 1, RESULT)[0]["status"])
-        found = device.get(at.symbols, case.y.size, np.int32)
-        if status or not np.array_equal(found, case.symbols.reshape(-1)):
-            sys.exit(f"{way}: the device's symbols differ from the processor's: status {status}")
-    return calls
+    expected = case.coder.quantise(case.features, case.y, os.cpu_count() or 1)
+    quantise()
+    _check("quantise", device.get(at.result, 1, RESULT), [
+        (device.get(at.symbols, case.y.size, np.int32), expected.symbols.reshape(-1)),
+        (device.get(scan[0], case.y.size, np.int32), expected.scan_symbols),
+        (device.get(scan[1], case.y.size, np.uint8), expected.scan_indexes),
+    ])  # fmt: skip
+    device.set(at.symbols, np.zeros(case.y.size, np.int32))  # decoding has to make them itself
+    decode()
+    _check("decode", device.get(at.result, 1, RESULT), [
+        (device.get(at.symbols, case.y.size, np.int32), case.symbols.reshape(-1))
+    ])  # fmt: skip
+    return {"decode": decode, "quantise": quantise}
+
+
+def _check(way: str, result: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    status = int(result[0]["status"])
+    if status or not all(map(np.array_equal, *zip(*pairs, strict=True))):
+        sys.exit(f"{way}: the device's symbols differ from the processor's: status {status}")
 
 
 def processor_calls(case: Case) -> dict[str, dict[str, Call]]:

@@ -34,6 +34,11 @@ class DeviceClock:
         self._stream.synchronize()
         return address
 
+    def set(self, address: int, array: np.ndarray) -> None:
+        """Write over what lies there."""
+        self._stream.upload(self._blocks[address], array)
+        self._stream.synchronize()
+
     def get(self, address: int, count: int, dtype: Any) -> np.ndarray:
         """What lies there after all work."""
         found = np.empty(count, dtype)

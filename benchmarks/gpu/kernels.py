@@ -1,6 +1,7 @@
 """The CUDA kernels against the coder on the processor, in one run: Gsym/s and GB/s.
 
-python benchmarks/gpu/kernels.py [--rounds 15] [--repeat 20] [--out results.json]
+python benchmarks/gpu/kernels.py [--only coder steps context] [--rounds 15] [--repeat 20]
+                                 [--out results.json]
 
 Latents of 1920x1080 (192 channels, stride 16) and of 768x512, symbols drawn from 64 Gaussian
 tables with scales 0.11 to 256, at about 0.1, 0.75 and 1.5 bits a symbol; batches of 1, 8 and 64;
@@ -22,6 +23,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +64,43 @@ def show_context(picture: str, result: dict[str, Any]) -> None:
         print(f"context model, {picture:9} {way:8}: {sides} ms")
 
 
+def coder_rows(clock: DeviceClock, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """The `lanes` coder, a row for each case."""
+    tables, rows = gaussian_tables(), []
+    for latent, rate, batch, parts in itertools.product(LATENTS, RATES, BATCHES, PARTS):
+        case = make_case(tables, LATENTS[latent], batch, RATES[rate], parts)
+        # A batch of many pictures takes the processor long; it then has fewer rounds.
+        rounds = given.rounds if batch < 64 else max(given.rounds // 5, 1)
+        found = measure_coder(clock, case, parts, rounds, given.repeat)
+        rows.append({"latent": latent, **found})
+        show(rows[-1])
+        clock.free()
+        yield "coder", rows
+
+
+def step_rows(clock: DeviceClock, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Steps on latents and pictures."""
+    calls = step_calls(clock, LATENTS["1920x1080"], *UHD)
+    yield "steps", measure_steps(clock, calls, given.rounds, given.repeat)
+
+
+def context_rows(clock: DeviceClock, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Context models, a row for each picture's size."""
+    rows = {}
+    for picture, size in POSITIONS.items():
+        found = measure_context(clock, size, max(given.rounds // 3, 1), max(given.repeat // 4, 1))
+        rows[picture] = found
+        show_context(picture, found)
+        clock.free()
+        yield "context", rows
+
+
+KINDS = {"coder": coder_rows, "steps": step_rows, "context": context_rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=list(KINDS))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--out", type=Path)
@@ -73,28 +110,15 @@ def main() -> None:
         sys.exit(reason)
     report: dict[str, Any] = {
         "machine": describe_machine(), "device": device_name(), "memory": device.library,
-        "rounds": given.rounds, "repeat": given.repeat, "coder": [],
+        "rounds": given.rounds, "repeat": given.repeat,
     }  # fmt: skip
-    clock, tables = DeviceClock(device), gaussian_tables()
-    report["context"] = {}
-    for picture, size in POSITIONS.items():
-        found = measure_context(clock, size, max(given.rounds // 3, 1), max(given.repeat // 4, 1))
-        report["context"][picture] = found
-        show_context(picture, found)
+    clock = DeviceClock(device)
+    for kind in given.only:
+        for name, rows in KINDS[kind](clock, given):
+            report[name] = rows
+            if given.out:  # after each row: a later one may fail, or not come in time
+                given.out.write_text(json.dumps(report, indent=1) + "\n")
         clock.free()
-    for latent, rate, batch, parts in itertools.product(LATENTS, RATES, BATCHES, PARTS):
-        case = make_case(tables, LATENTS[latent], batch, RATES[rate], parts)
-        # A batch of many pictures takes the processor long; it then has fewer rounds.
-        rounds = given.rounds if batch < 64 else max(given.rounds // 5, 1)
-        found = measure_coder(clock, case, parts, rounds, given.repeat)
-        report["coder"].append({"latent": latent, **found})
-        show(report["coder"][-1])
-        clock.free()
-    calls = step_calls(clock, LATENTS["1920x1080"], *UHD)
-    report["steps"] = measure_steps(clock, calls, given.rounds, given.repeat)
-    clock.free()
-    if given.out:
-        given.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

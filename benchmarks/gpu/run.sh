@@ -4,7 +4,8 @@
 #   bash benchmarks/gpu/run.sh [--out DIR] [--only PARTS] [--bundle BUNDLE] [--dry-run]
 #
 # --out: where results go; default $OUT, else ./gpu-results. --only: parts by commas, in any number:
-# machine, install, half, tests, exactness, plans, speed, encode, kernels, sanitize. --bundle: default demo.
+# machine, install, half, tests, exactness, plans, speed, encode, kernels,
+# context, sanitize. --bundle: default demo.
 # --dry-run: what can run on a CPU, in small sizes; `install` and GPU parts are left out. PYTHON names the
 # interpreter, PART_SECONDS what one part may take (default 540).
 # A part that fails does not keep the others from running; the exit code is 0 only where all passed,
@@ -141,7 +142,8 @@ else
     --rounds 2 --warmup 1 --in-flight 1,2 --out "$out/encode.json"
 fi
 if [ -f benchmarks/gpu/kernels.py ] && [ -z "$dry" ]; then
-  part kernels "$python" benchmarks/gpu/kernels.py --out "$out/kernels.json"
+  part kernels "$python" benchmarks/gpu/kernels.py --only coder steps --out "$out/kernels.json"
+  part context "$python" benchmarks/gpu/kernels.py --only context --out "$out/context.json"
   part sanitize bash -c sanitize
 fi
 

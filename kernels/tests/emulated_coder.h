@@ -36,7 +36,7 @@ void run_blocks(const cuda::DecodeBatch<Index>& batch) {
     cuda::decode_block(HostWarp(), batch, block, queue.data());
   }
   for (std::uint32_t block = 0; block < batch.stream_count; ++block) {
-    cuda::first_fault(HostWarp(), batch.part_results, batch.most_parts, batch.results, block);
+    cuda::first_fault(HostWarp(), batch, block);
   }
 }
 
@@ -77,7 +77,7 @@ struct DecodedBatch {
   void decode(const Tables& tables, std::uint32_t skip, std::uint32_t most_parts) {
     const auto count = static_cast<std::uint32_t>(streams.size());
     std::vector<latentsr::Result> parts(std::size_t{count} * most_parts);
-    symbols = std::vector<std::int32_t>(indexes.size());
+    symbols = std::vector<std::int32_t>(indexes.size(), 7);  // as if others had been there
     results = std::vector<latentsr::Result>(count);
     const std::vector<std::uint8_t> bytes(data);  // copies have no room to spare
     const std::vector<Index> rows(indexes);

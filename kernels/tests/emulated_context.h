@@ -67,7 +67,8 @@ inline void run_context(const cuda::ContextDecodeCall& call) {
       cuda::restore_symbol(job, i);
     }
   });
-  *call.result = cuda::close_context(HostWarp(), source, plan.state());
+  cuda::close_context(HostWarp(), source, plan.state(), call.symbols, plan.symbol_count(),
+                      call.result);
 }
 
 inline void run_context(const cuda::ContextEncodeCall& call) {

@@ -16,7 +16,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from latentsr.backends.device import LIBRARIES, Device, open_device
+from latentsr.backends.device import LIBRARIES, Device, Stream, open_device
 from latentsr.backends.device_pool import Block, DeviceArray, Pools
 from latentsr.errors import BackendError
 
@@ -159,6 +159,31 @@ def copies_keep_what_they_read_from(device: Device) -> None:
     np.testing.assert_array_equal(array.to_host(), given)
 
 
+def copies_of_lent_memory_are_made_at_once(device: Device) -> None:
+    """It is lent to the next one as soon as the array has gone."""
+    pools = Pools(device)
+    given = pools.pinned((5, 4), np.float32)
+    given[:] = 1
+    array = pools.resident(given[1:])
+    given[:] = 2
+    np.testing.assert_array_equal(array.to_host(), np.ones((4, 4), np.float32))
+
+
+def threads_mark_one_block(device: Device) -> None:
+    """Several may read it at a time; who writes it next waits for all."""
+    block = Block(device.alloc(8))
+
+    def mark(number: int) -> Stream:
+        stream = device.new_stream()
+        block.use(stream)
+        block.mark(stream)
+        return stream
+
+    with ThreadPoolExecutor(8) as pool:
+        streams = list(pool.map(mark, range(12)))
+    assert set(block._events) == set(streams)
+
+
 def blocks_come_back(device: Device) -> None:
     pools = Pools(device)
     lease = pools.blocks.take(64)
@@ -236,7 +261,8 @@ CHECKS = (
     bytes_there_and_back, memory_of_others_is_not_freed, copies_within_the_device,
     nothing_leaves_its_memory,
     threads_have_their_streams, events_order_and_time, graphs_do_their_work_again,
-    arrays_on_the_device, copies_keep_what_they_read_from, blocks_come_back,
+    arrays_on_the_device, copies_keep_what_they_read_from,
+    copies_of_lent_memory_are_made_at_once, threads_mark_one_block, blocks_come_back,
     blocks_come_back_whole_from_a_cycle,
     blocks_outlive_many_streams, memory_goes_on_threads_that_never_used_the_device,
     device_tells_what_it_is,

@@ -10,6 +10,7 @@ import pytest
 from device_routes import Load, coded_by, count_traffic
 
 pytest.importorskip("torch", reason="the exporter needs torch")
+pytest.importorskip("onnx", reason="the exporter needs onnx")
 
 from latentsr.backends import device_samples
 from latentsr.backends.device_pool import DeviceArray

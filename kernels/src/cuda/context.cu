@@ -39,11 +39,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kWarpLanes)
-    close_stream(ContextStream stream, const ContextState* state, Result* result) {
-  const Result found = close_context(DeviceWarp(), stream, state);
-  if (threadIdx.x == 0) {
-    *result = found;
-  }
+    close_stream(ContextStream stream, const ContextState* state, std::int32_t* symbols,
+                 std::uint64_t count, Result* result) {
+  close_context(DeviceWarp(), stream, state, symbols, count, result);
 }
 
 __global__ void __launch_bounds__(kThreads) quantise_front(ContextFrontJob job) {
@@ -134,7 +132,8 @@ cudaError_t decode_context(const ContextDecodeCall& call, cudaStream_t stream) {
   if (error != cudaSuccess) {
     return error;
   }
-  close_stream<<<1, kWarpLanes, 0, stream>>>(source, plan.state(), call.result);
+  close_stream<<<1, kWarpLanes, 0, stream>>>(source, plan.state(), call.symbols,
+                                             plan.symbol_count(), call.result);
   return cudaGetLastError();
 }
 

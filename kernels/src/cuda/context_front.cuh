@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "context_layer.cuh"
+#include "decode_batch.cuh"
 #include "element_steps.cuh"
-#include "lane_turns.cuh"
 
 namespace latentsr::cuda {
 
@@ -148,7 +148,7 @@ LATENTSR_DEVICE void decode_front(const Warp& warp, const ContextStream& stream,
 
 // What an earlier launch found first, in the order in which ContextModel looks.
 template <class Warp>
-LATENTSR_DEVICE Result close_context(const Warp& warp, const ContextStream& stream,
+LATENTSR_DEVICE Result context_result(const Warp& warp, const ContextStream& stream,
                                      const ContextState* state) {
   if (state->opened == 0) {
     return state->fault;
@@ -163,6 +163,22 @@ LATENTSR_DEVICE Result close_context(const Warp& warp, const ContextStream& stre
                                       stream.size);
   turns.resume(stream.data, state->spot, state->states);
   return turns.check_end(state->position);
+}
+
+// Ends a stream: its result, and no symbols but 0 where there is a fault.
+template <class Warp>
+LATENTSR_DEVICE void close_context(const Warp& warp, const ContextStream& stream,
+                                   const ContextState* state, std::int32_t* symbols,
+                                   std::uint64_t count, Result* result) {
+  const Result found = context_result(warp, stream, state);
+  warp.each([&](std::uint32_t lane) {
+    if (lane == 0) {
+      *result = found;
+    }
+  });
+  if (found.status != Status::ok) {
+    clear_symbols(warp, symbols, count);
+  }
 }
 
 // Likewise for a quantiser.

@@ -46,6 +46,10 @@ std::uint64_t ContextPlan::feature_count() const {
   return std::uint64_t{model_.features} * height_ * width_;
 }
 
+std::uint64_t ContextPlan::symbol_count() const {
+  return std::uint64_t{model_.channels} * height_ * width_;
+}
+
 std::int16_t* ContextPlan::input() const {
   const std::size_t row = std::size_t{model_.left} + width_ + model_.right;
   const std::size_t position =

@@ -34,6 +34,7 @@ class ContextPlan {
   ContextState* state() const { return place<ContextState>(state_); }
 
   std::uint64_t feature_count() const;
+  std::uint64_t symbol_count() const;
   std::size_t fronts() const { return scan_.fronts(); }
 
   // Goes to the next front and returns its job; the layers' jobs are those of this front. Fronts

@@ -72,11 +72,24 @@ LATENTSR_DEVICE void decode_block(const Warp& warp, const DecodeBatch<Index>& ba
   });
 }
 
-// Block `block` of stream_count: the fault of the first part that has one is the stream's.
+// Sets symbols to 0: whoever comes next in the stream reads them, whatever became of them.
 template <class Warp>
-LATENTSR_DEVICE void first_fault(const Warp& warp, const Result* part_results,
-                                 std::uint32_t most_parts, Result* results, std::uint32_t block) {
-  const Result* parts = part_results + static_cast<std::uint64_t>(block) * most_parts;
+LATENTSR_DEVICE void clear_symbols(const Warp& warp, std::int32_t* out, std::uint64_t count) {
+  for (std::uint64_t first = 0; first < count; first += kWarpLanes) {
+    warp.each([&](std::uint32_t lane) {
+      if (first + lane < count) {
+        out[first + lane] = 0;
+      }
+    });
+  }
+}
+
+// Block `block` of stream_count: the fault of the first part that has one is the stream's.
+template <class Warp, class Index>
+LATENTSR_DEVICE void first_fault(const Warp& warp, const DecodeBatch<Index>& batch,
+                                 std::uint32_t block) {
+  const std::uint32_t most_parts = batch.most_parts;
+  const Result* parts = batch.part_results + static_cast<std::uint64_t>(block) * most_parts;
   std::uint32_t found = most_parts;
   for (std::uint32_t p = 0; p < most_parts && found == most_parts; p += kWarpLanes) {
     const std::uint32_t faults = warp.ballot([&](std::uint32_t lane) {
@@ -86,9 +99,12 @@ LATENTSR_DEVICE void first_fault(const Warp& warp, const Result* part_results,
   }
   warp.each([&](std::uint32_t lane) {
     if (lane == 0) {
-      results[block] = found < most_parts ? parts[found] : Result{};
+      batch.results[block] = found < most_parts ? parts[found] : Result{};
     }
   });
+  if (found < most_parts) {
+    clear_symbols(warp, batch.out + batch.streams[block].first, batch.streams[block].count);
+  }
 }
 
 }  // namespace latentsr::cuda

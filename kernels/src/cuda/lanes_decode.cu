@@ -11,17 +11,16 @@ __global__ void __launch_bounds__(kWarpLanes) decode_parts(DecodeBatch<Index> ba
   decode_block(DeviceWarp(), batch, blockIdx.x, queue);
 }
 
-__global__ void __launch_bounds__(kWarpLanes)
-    join_results(const Result* part_results, std::uint32_t most_parts, Result* results) {
-  first_fault(DeviceWarp(), part_results, most_parts, results, blockIdx.x);
+template <class Index>
+__global__ void __launch_bounds__(kWarpLanes) join_results(DecodeBatch<Index> batch) {
+  first_fault(DeviceWarp(), batch, blockIdx.x);
 }
 
 template <class Index>
 void launch(const DecodeCall& call, cudaStream_t stream) {
   const DecodeBatch<Index> batch = batch_of<Index>(call);
   decode_parts<<<call.stream_count * call.most_parts, kWarpLanes, 0, stream>>>(batch);
-  join_results<<<call.stream_count, kWarpLanes, 0, stream>>>(call.part_results, call.most_parts,
-                                                             call.results);
+  join_results<<<call.stream_count, kWarpLanes, 0, stream>>>(batch);
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ class Block:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self._events: dict[Stream, Event] = {}
+        self._marking = threading.Lock()
 
     def use(self, stream: Stream) -> None:
         """Let the stream's later work begin after everything done on the block so far."""
@@ -45,11 +46,14 @@ class Block:
 
     def mark(self, stream: Stream) -> None:
         """Remember that the stream's work so far includes work on the block."""
-        if stream not in self._events:
-            if len(self._events) == MOST_STREAMS:  # threads come and go, and their streams too
-                self.settle()
-            self._events = {**self._events, stream: self.memory.device.event()}
-        stream.record(self._events[stream])
+        with self._marking:  # several threads may read one block
+            event = self._events.get(stream)
+            if event is None:
+                if len(self._events) == MOST_STREAMS:  # threads come and go, and their streams too
+                    self.settle()
+                event = self.memory.device.event()
+                self._events = {**self._events, stream: event}
+            stream.record(event)
 
     def free(self) -> None:
         """Wait for all work on the block and give its memory back."""
@@ -119,6 +123,8 @@ class Pools:
         made.source = array
         with working(stream, made.block):
             stream.upload(made.block.memory, array)
+        if _is_lent(array):  # it goes to the next one as soon as nobody refers to it
+            made.block.wait()
         return made
 
 
@@ -151,6 +157,14 @@ class _Pinned:
             "typestr": np.dtype(dtype).str,
             "data": (int(lease.held.ctypes.data), False),
         }
+
+
+def _is_lent(array: np.ndarray) -> bool:
+    """Whether an array lies in memory of `Pools.pinned`."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, _Pinned)
 
 
 class DeviceArray(Resident):

@@ -46,6 +46,7 @@ class DeviceContextCoding(DeviceTables):
         """Whether a latent of this shape is coded here; what is wrong with features is not."""
         fits = (
             features is not None
+            and shape[0] == 1
             and features.dtype == np.float32
             and tuple(features.shape) == (1, self._exact.features, *shape[2:])
         )
@@ -113,8 +114,9 @@ class _Arrays:
         self._model = coding.kept("model", coding.context.packed)
         self._features = pools.resident(features)
         self._scratch = pools.array((coding.context.scratch(*self.size),), np.uint8)
-        given = self.symbols, self.latent, self._model, self._features, self._scratch
-        self.blocks = [array.block for array in (*given, coding.tables)]
+        # Without the model and the tables, which nobody writes: threads would wait for each other.
+        given = self.symbols, self.latent, self._features, self._scratch
+        self.blocks = [array.block for array in given]
 
     def at(self, result: int) -> ContextArrays:
         """Addresses, with that of the result."""

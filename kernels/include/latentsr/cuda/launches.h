@@ -8,8 +8,8 @@
 // among a stream's launches.
 //
 // Results equal those of the scalar functions of the same names, or of those that calls.h and
-// context_calls.h name, bit for bit. What a faulty stream leaves in its own outputs is not to be
-// trusted; other streams of the batch are not touched by it.
+// context_calls.h name, bit for bit. The symbols of a faulty stream are 0; other streams of the
+// batch are not touched by it.
 #pragma once
 
 #include <cuda_runtime_api.h>
