@@ -1,9 +1,10 @@
-"""What FP16 costs each codec family and preset; seeded weights, so FP32 is what counts, not photos.
+"""What FP16 costs each codec family and preset: against FP32, as seeded weights show no picture.
 
-For each graph: share of its nodes that compute in FP16, islands of float32, dB of FP16 against
-FP32 against the peak, ours and converted naively. For each route: dB between 8-bit pictures of
-FP16 and FP32, the worst picture, encoded each in its precision (`against_fp32_db`) and decoded from
-the bytes of the FP32 encoder (`same_bytes_db`). `loud`: see fp16.py; only graphs with GDN.
+For each graph: the share of its nodes that compute in FP16, islands of float32, and dB of FP16
+against FP32's peak, as the exporter makes it and `naive`. For each route: dB between the 8-bit
+pictures of FP16 and FP32, the worst picture, each encoded in its own precision (`against_fp32_db`),
+where symbols may round the other way, and decoded from the bytes of the FP32 encoder
+(`same_bytes_db`). `loud`, of graphs with GDN, and `naive`: see fp16.py.
 """
 
 from __future__ import annotations
