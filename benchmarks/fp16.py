@@ -86,7 +86,6 @@ def main() -> None:
     parser.add_argument("--sr-pictures", nargs="*", help="for the SR weights; default: all")
     parser.add_argument("--families", nargs="*", default=[], help="names, or all")
     parser.add_argument("--presets", nargs="*", default=[], help="names, or all")
-    parser.add_argument("--preset-size", choices=("full", "small"), default="full")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     pictures = [to_rgb8(path) for path in expand(given.pictures, PICTURES)]
@@ -96,7 +95,7 @@ def main() -> None:
         "networks": {path.stem: lambda path=path: network_row(path, shown) for path in given.sr},
         "families": {f: lambda f=f: family_row(f, pictures)
                      for f in chosen(given.families, FAMILIES)},
-        "presets": {p: lambda p=p: preset_row(p, pictures, given.preset_size)
+        "presets": {p: lambda p=p: preset_row(p, pictures)
                     for p in chosen(given.presets, (preset.name for preset in PRESETS))},
     }  # fmt: skip
     result: dict[str, Any] = {"machine": describe_machine("onnx"), "pictures": len(pictures),
