@@ -27,30 +27,38 @@ FAMILIES = {
 }
 
 
+def likely_scales(channels: int) -> torch.Tensor:
+    """Deviations of latent channels: from 0.1 to 20, in any order."""
+    scales = torch.exp(torch.linspace(np.log(0.1), np.log(20), channels))
+    return scales[torch.randperm(channels)]
+
+
+def stretch(
+    layer: Any, made: torch.Tensor, deviations: torch.Tensor, means: torch.Tensor | float = 0.0
+) -> None:
+    """Let a last convolution, which made this (1, C, H, W), make channels of these statistics."""
+    gain = deviations / made.std((0, 2, 3)).clamp_min(1e-6)
+    layer.bias.copy_(means - (made.mean((0, 2, 3)) - layer.bias) * gain)
+    layer.weight.mul_(gain[:, None, None, None])
+
+
 def spread(family: str, channels: int, picture: torch.Tensor, seed: int = 0) -> Any:
     """A model with seeded weights whose statistics on the picture (1, 3, H, W) are likely ones."""
     torch.manual_seed(seed)
     kind = FAMILIES[family]
     network = (kind(channels, channels) if family == "mbt2018" else kind(channels)).eval()
-    scales = torch.exp(torch.linspace(np.log(0.1), np.log(20), channels))
-    scales = scales[torch.randperm(channels)]
+    scales = likely_scales(channels)
     last = network.entropy_parameters[-1]
     with torch.no_grad():
         y = network.g_a(picture)
         analysis = [layer for layer in network.g_a if hasattr(layer, "weight")][-1]
-        deviation = y.std((0, 2, 3)).clamp_min(1e-6)
-        analysis.weight.mul_((scales / deviation)[:, None, None, None])
-        analysis.bias.copy_(-(y.mean((0, 2, 3)) - analysis.bias) * scales / deviation)
+        stretch(analysis, y, scales)
         seen = []
         hook = last.register_forward_hook(lambda *call: seen.append(call[2]))
         network(picture)
         hook.remove()
-        parameters = seen[0]
-        deviation = parameters.std((0, 2, 3)).clamp_min(1e-6)
-        gain = torch.cat([0.2 * scales, 0.3 * scales]) / deviation
         wanted = torch.cat([scales, torch.zeros(channels)])
-        last.bias.copy_(wanted - (parameters.mean((0, 2, 3)) - last.bias) * gain)
-        last.weight.mul_(gain[:, None, None, None])
+        stretch(last, seen[0], torch.cat([0.2 * scales, 0.3 * scales]), wanted)
     network.update(force=True)
     return network
 

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from compressai import models
 from context import Ms, summary, timed
+from context_models import likely_scales, stretch
 from machine import describe_machine
 
 import latentsr
@@ -47,48 +48,49 @@ FAMILIES: dict[str, Callable[[], Any]] = {
 def spread(family: str, x: torch.Tensor) -> Any:
     """A network with seeded weights whose latents and scales reach from 0.1 to 20."""
     torch.manual_seed(0)
-    network = FAMILIES[family]().eval()
-    y = network.g_a(x)
-    scales = torch.exp(torch.linspace(np.log(0.1), np.log(20), y.shape[1]))
-    scales = scales[torch.randperm(y.shape[1])]
-    _rescale(network.g_a, y, scales)
-    lasts = [m[-1] for n, m in network.latent_codec.named_modules()
-             if n.endswith("entropy_parameters") and list(m.children())]  # fmt: skip
+    return spread_passes(FAMILIES[family]().eval(), x, attention=False)
+
+
+def spread_passes(network: Any, x: torch.Tensor, attention: bool) -> Any:
+    """Likely statistics for a network that decodes in passes; tables made.
+
+    attention: keep what an attention block at the end of g_a adds, so that scales are met less
+    closely.
+    """
+    scales = likely_scales(network.g_a(x).shape[1])
+    _rescale(network.g_a, x, scales, attention)
+    inner = ((m, getattr(m, "entropy_parameters", None)) for m in network.latent_codec.modules())
+    coders = [coder for coder, layers in inner if layers is not None and list(layers.children())]
+    lasts = [coder.entropy_parameters[-1] for coder in coders]
     seen: dict[Any, torch.Tensor] = {}
     hooks = [last.register_forward_hook(lambda m, _, out: seen.update({m: out})) for last in lasts]
     network(x)
     for hook in hooks:
         hook.remove()
     first = 0
-    for last in lasts:
+    for coder, last in zip(coders, lasts, strict=True):
         own = scales[first : first + last.out_channels // 2]
         first += len(own)
-        deviation = seen[last].std((0, 2, 3)).clamp_min(1e-6)
-        gain = torch.cat([0.2 * own, 0.3 * own]) / deviation
-        wanted = torch.cat([own, torch.zeros_like(own)])
-        last.bias.copy_(wanted - (seen[last].mean((0, 2, 3)) - last.bias) * gain)
-        last.weight.mul_(gain[:, None, None, None])
+        wanted = {"scales": (0.2 * own, own), "means": (0.3 * own, torch.zeros_like(own))}
+        halves = zip(*(wanted[name] for name in coder.y.chunks), strict=True)
+        stretch(last, seen[last], *(torch.cat(half) for half in halves))
     network.update(force=True)
     return network
 
 
-def _rescale(g_a: Any, y: torch.Tensor, scales: torch.Tensor) -> None:
-    """Put a 1x1 convolution behind g_a that gives each channel of y its scale and mean 0."""
-    layer = torch.nn.Conv2d(y.shape[1], y.shape[1], 1)
-    gain = scales / y.std((0, 2, 3)).clamp_min(1e-6)
-    layer.weight.copy_(torch.diag(gain)[:, :, None, None])
-    layer.bias.copy_(-y.mean((0, 2, 3)) * gain)
-    last = g_a[-1]
+def _rescale(g_a: Any, x: torch.Tensor, scales: torch.Tensor, attention: bool) -> None:
+    """Give each channel of y its scale and mean 0, by the last convolution of g_a."""
+    last, before = g_a[-1], g_a[-2]
     if isinstance(last, torch.nn.Conv2d):
-        last.weight.mul_(gain[:, None, None, None])
-        last.bias.mul_(gain).add_(layer.bias)
-        return
-    # ELIC ends with an attention block, x + a(x): what it adds is left out, its input rescaled.
-    before = g_a[-2]
-    last.conv_b[-1].weight.zero_()
-    last.conv_b[-1].bias.fill_(-20.0)
-    before.weight.mul_(gain[:, None, None, None])
-    before.bias.mul_(gain)
+        stretch(last, g_a(x), scales)
+    elif attention:
+        stretch(before, g_a[:-1](x), scales)
+    else:  # x + a(x): what it adds is left out, its input rescaled
+        gain = scales / g_a(x).std((0, 2, 3)).clamp_min(1e-6)
+        last.conv_b[-1].weight.zero_()
+        last.conv_b[-1].bias.fill_(-20.0)
+        before.weight.mul_(gain[:, None, None, None])
+        before.bias.mul_(gain)
 
 
 class Sides:

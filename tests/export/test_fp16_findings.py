@@ -15,6 +15,10 @@ from latentsr.errors import ExportError  # noqa: E402
 from latentsr_export.fp16.calibration import ranges  # noqa: E402
 from latentsr_export.fp16.convert import convert  # noqa: E402
 from latentsr_export.fp16.flow import read_flow  # noqa: E402
+from latentsr_export.networks.resampler import Resampler  # noqa: E402
+from latentsr_export.parts import GraphSpec  # noqa: E402
+from latentsr_export.trace import trace  # noqa: E402
+from latentsr_export.train.resampler import initialise_as_triangle  # noqa: E402
 
 
 def test_values_that_are_not_finite_name_the_first_node() -> None:
@@ -54,3 +58,20 @@ def test_emulation_rounds_every_value() -> None:
     sample = {"x": np.ones((1, 3, 2, 2), np.float32)}
     assert (cases.run(data, sample)["y"] == 2.0**-12).all()
     assert (cases.naive_result(data, sample)["y"] == 0).all()
+
+
+def test_positions_of_samples_stay_float32() -> None:
+    """In FP16 the samples of wide pictures would lie up to a third of a pixel beside."""
+    torch.manual_seed(1)
+    network = Resampler(2, 4, blocks=1).eval()
+    initialise_as_triangle(network)
+    data = trace("resampler", GraphSpec(network, ("x",), ("low",), 3, 8, "picture"))
+    noise = np.random.default_rng(2).random((1, 3, 16, 1536), np.float32)
+    half = convert(data, [{"x": noise}])
+    full, found = (cases.run(each, {"x": noise})["low"] for each in (data, half.emulation))
+    assert np.abs(full - found).max() < 0.002
+    assert np.abs(full - cases.naive_result(data, {"x": noise})["low"]).max() > 0.02
+    kinds = cases.types(half.data)
+    grids = [node.input for node in onnx.load_from_string(half.data).graph.node
+             if node.op_type == "GridSample"]  # fmt: skip
+    assert grids and {kinds[name] for names in grids for name in names} == {onnx.TensorProto.FLOAT}

@@ -9,6 +9,9 @@ torch = pytest.importorskip("torch", reason="the exporter needs torch")
 from latentsr.errors import CheckpointError  # noqa: E402
 from latentsr_export.networks.car import ArtefactRemoval, fold_batch_norm  # noqa: E402
 from latentsr_export.networks.rrdbnet import RRDBNet  # noqa: E402
+from latentsr_export.presets import find_preset  # noqa: E402
+from latentsr_export.presets.preset import FULL  # noqa: E402
+from latentsr_export.presets.untrained import sample  # noqa: E402
 
 
 def older(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -92,6 +95,17 @@ def test_artefact_removal_has_the_papers_size() -> None:
     network = fold_batch_norm(ArtefactRemoval().eval())
     assert sum(p.numel() for p in network.parameters()) == 594_371
     assert network.scale == 1
+
+
+def test_untrained_artefact_removal_sees_the_picture() -> None:
+    """Behind 16 layers that let features fade, it would add a constant."""
+    preset = find_preset("jin-jpeg-car-sr")
+    network = preset.networks({}, preset.settings(FULL, {"features": "8", "blocks": "1"}), True)
+    x = sample()
+    with torch.no_grad():
+        residual = network["car"](x) - x
+    assert residual.std((2, 3)).min() > 0.002
+    assert residual.abs().max() < 0.2
 
 
 @pytest.mark.parametrize("key", ["body.1.conv.weight", "body.2.norm.running_var", "tail.bias"])

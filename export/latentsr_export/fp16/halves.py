@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from latentsr_export.fp16.exponents import LARGEST, LINEAR
+from latentsr_export.fp16.exponents import BOUNDED, LARGEST, LINEAR
 from latentsr_export.fp16.flow import READERS, Flow, cast, finish, typed_slots, write_constants
 
 _FULL, _HALF = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
@@ -28,9 +28,9 @@ def islands(flow: Flow, wide: Mapping[str, str]) -> dict[str, str]:
     """Nodes that must compute in float32, by their first output, with the reason.
 
     wide: tensors that FP16 cannot hold, with the reason; every node that touches one is an island.
-    So are those that sum over many positions.
+    So are those that sum over many positions, and those that compute where GridSample reads.
     """
-    found: dict[str, str] = {}
+    found: dict[str, str] = dict.fromkeys(_positions(flow), "positions, which FP16 would move")
     for node in flow.nodes:
         touched = [name for name in (*node.output, *flow.values(node)) if name in wide]
         misfits = [m for name in flow.weights(node) if (m := _misfit(flow, name, node))]
@@ -40,6 +40,24 @@ def islands(flow: Flow, wide: Mapping[str, str]) -> dict[str, str]:
             found[node.output[0]] = "sums many values, which engines may do in FP16"
         elif misfits:
             found[node.output[0]] = misfits[0]
+    return found
+
+
+def _positions(flow: Flow) -> set[str]:
+    """First outputs of all GridSample nodes and of what makes their grids of network outputs.
+
+    FP16 has 2^11 steps from the middle of a picture to its border: pixels of wide ones lie between.
+    """
+    samplers = [node for node in flow.nodes if node.op_type == "GridSample"]
+    found = {node.output[0] for node in samplers}
+    grids = [node.input[1] for node in samplers]
+    while grids:
+        node = flow.producer.get(grids.pop())
+        # Convolutions and what is bounded give offsets of a few pixels, which FP16 resolves.
+        if node is None or node.op_type in (*LINEAR, *BOUNDED) or node.output[0] in found:
+            continue
+        found.add(node.output[0])
+        grids += flow.values(node)
     return found
 
 
