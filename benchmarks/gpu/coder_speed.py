@@ -86,6 +86,18 @@ def measure_coder(
     calls = {"decode": decode_call(device, coder, case),
              "encode": encode_call(device, coder, case, parts)}  # fmt: skip
     others = processor_calls(case, parts)
+    result: dict[str, Any] = {
+        "batch": len(case.streams), "parts": 1 << (case.streams[0][0] >> 4),
+        "bits_per_symbol": round(8 * sum(map(len, case.streams)) / case.count, 3),
+    }  # fmt: skip
+    return {**result, **in_turn(device, calls, others, case.count, rounds, repeat)}
+
+
+def in_turn(
+    device: DeviceClock, calls: dict[str, Call], others: dict[str, dict[str, Call]], count: int,
+    rounds: int, repeat: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Figures of each way for `count` symbols, on the device and on the processor's sides."""
     times: dict[str, dict[str, list[float]]] = {
         way: {side: [] for side in ("device", *others[way])} for way in calls
     }
@@ -94,13 +106,7 @@ def measure_coder(
             times[way]["device"].append(device.seconds(call, repeat))
             for side, other in others[way].items():
                 times[way][side].append(seconds(other))
-    result: dict[str, Any] = {
-        "batch": len(case.streams), "parts": 1 << (case.streams[0][0] >> 4),
-        "bits_per_symbol": round(8 * sum(map(len, case.streams)) / case.count, 3),
-    }  # fmt: skip
-    for way, sides in times.items():
-        result[way] = figures(sides, case.count)
-    return result
+    return {way: figures(sides, count) for way, sides in times.items()}
 
 
 def figures(sides: dict[str, list[float]], count: int) -> dict[str, Any]:

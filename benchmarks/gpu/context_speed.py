@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from coder_cases import SCALES, gaussian_tables
-from coder_speed import figures, seconds
+from coder_speed import in_turn
 from device_clock import Call, DeviceClock
 
 from latentsr.cuda import ContextArrays, DeviceCoder, DeviceContext
@@ -131,15 +131,6 @@ def measure_context(
     """Times of one latent, both ways; rounds take all sides in turn."""
     case = make_case(size, channels, widths)
     calls, others = device_calls(device, case), processor_calls(case)
-    times: dict[str, dict[str, list[float]]] = {
-        way: {side: [] for side in ("device", *others[way])} for way in calls
-    }
-    for _ in range(rounds):
-        for way, call in calls.items():
-            times[way]["device"].append(device.seconds(call, repeat))
-            for side, other in others[way].items():
-                times[way][side].append(seconds(other))
-    count = case.y.size
-    bits = round(8 * len(case.stream) / count, 3)
-    found = {way: figures(sides, count) for way, sides in times.items()}
+    bits = round(8 * len(case.stream) / case.y.size, 3)
+    found = in_turn(device, calls, others, case.y.size, rounds, repeat)
     return {"positions": size[0] * size[1], "bits_per_symbol": bits, **found}
