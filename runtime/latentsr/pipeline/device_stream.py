@@ -79,9 +79,7 @@ class StreamMaker:
             coded = self._code(symbols, power_of_two(coded.size), check)
         return self._bring_down(coded), coded.crc
 
-    def _code(
-        self, symbols: Symbols, room: int, check: Callable[[np.void], None]
-    ) -> _Coded:  # fmt: skip
+    def _code(self, symbols: Symbols, room: int, check: Callable[[np.void], None]) -> _Coded:
         """The stream, with the symbols' CRC; one beyond the room is not written."""
         stream, pools, rows = self._stream, self._pools, symbols.rows
         size = symbols.coded.size
