@@ -180,6 +180,7 @@ def contenders(dry: bool) -> list[Contender]:
     plain = Contender("plain ort cuda fp32", "fp32", _with(_plain, "cuda"))
     return [
         _ours("tensorrt", "fp32"), _ours("tensorrt", "fp16"),
+        _ours("tensorrt-rtx", "fp32"), _ours("tensorrt-rtx", "fp16"),
         _ours("ort:cuda", "fp32"), _ours("ort:cuda", "fp16"), _ours("ort:cuda", "fp16", True),
         _ours("ort-tensorrt", "fp16"), plain, _torch("cuda", "fp32", compiled=False),
         _torch("cuda", "fp16", compiled=False), _torch("cuda", "fp16", compiled=True),

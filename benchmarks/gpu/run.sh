@@ -60,7 +60,7 @@ machine() {
 import importlib.metadata as metadata, platform
 print(platform.python_version(), platform.platform())
 for name in ("torch", "onnx", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-cu12",
-             "tensorrt-cu13", "cuda-python", "cuda-bindings", "pycuda", "cupy-cuda13x", "numpy"):
+             "tensorrt-cu13", "tensorrt-rtx", "cuda-python", "cuda-bindings", "pycuda", "cupy-cuda13x", "numpy"):
     try:
         print(name, metadata.version(name))
     except metadata.PackageNotFoundError:

@@ -11,10 +11,11 @@ import pytest
 
 from engines.host_device import HostDevice
 from engines.tensorrt_stand_in import make
-from engines.tensorrt_versions import VERSIONS
-from latentsr.backends import device_pool, tensorrt_api, tensorrt_plans
+from engines.tensorrt_versions import RTX, VERSIONS
+from latentsr.backends import BACKENDS, device_pool, tensorrt_api, tensorrt_plans
 from latentsr.bundle import Bundle
 from latentsr.cuda import module as kernels
+from latentsr.plans.builders import BUILDERS
 
 
 @pytest.fixture
@@ -29,21 +30,26 @@ def trt(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Any]:
-    """The stand-in for one version; the cache lies in the test's own folder."""
+    """The stand-in for one version; the cache lies in the test's own folder.
+
+    TensorRT for RTX is served under the name `tensorrt` as well, so that the tests run on it.
+    """
     module = make(request.param, device)
-    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    if request.param == RTX:
+        monkeypatch.setitem(BACKENDS, "tensorrt", BACKENDS["tensorrt-rtx"])
+        monkeypatch.setitem(BUILDERS, "tensorrt", BUILDERS["tensorrt-rtx"])
     monkeypatch.setattr(device_pool, "open_device", lambda index: device)
     # Real kernels, on a machine that has them, could do nothing with this device's addresses.
     monkeypatch.setattr(kernels, "usable", lambda: False)
     monkeypatch.setenv("LATENTSR_CACHE", str(tmp_path / "cache"))
-    caches = (tensorrt_api.library, tensorrt_api.logger, device_pool._pools_of)
+    caches = (tensorrt_api.library, tensorrt_api.logger, tensorrt_plans._runtime,
+              device_pool._pools_of)  # fmt: skip
     for cached in caches:
         cached.cache_clear()
-    tensorrt_plans._kept.clear()
     yield module
     for cached in caches:
         cached.cache_clear()
-    tensorrt_plans._kept.clear()
 
 
 @pytest.fixture

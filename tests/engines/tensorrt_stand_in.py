@@ -14,20 +14,26 @@ import numpy as np
 
 from engines.host_device import HostDevice
 from engines.tensorrt_stand_in_build import add_building
+from engines.tensorrt_stand_in_late import add_late
 from engines.tensorrt_stand_in_run import add_running
-from engines.tensorrt_versions import ENUMERATIONS, Dims, enumeration
+from engines.tensorrt_versions import ENUMERATIONS, RTX, Dims, enumeration
 
 
 def make(version: str, device: HostDevice) -> ModuleType:
     """The module."""
-    trt: Any = ModuleType("tensorrt")
+    trt: Any = ModuleType("tensorrt_rtx" if version == RTX else "tensorrt")
     trt.__version__ = version
+    trt.title = f"{'TensorRT for RTX' if version == RTX else 'TensorRT'} {version}"
     trt.Dims, trt.built = Dims, []
     for name in ENUMERATIONS:
-        setattr(trt, name, enumeration(name, version))
+        members = enumeration(name, version)
+        if members is not None:
+            setattr(trt, name, members)
     types = {np.dtype(np.float32): trt.DataType.FLOAT, np.dtype(np.float16): trt.DataType.HALF}
     trt.nptype = {kind: dtype.type for dtype, kind in types.items()}.__getitem__
 
     add_building(trt)
     add_running(trt, device, types)
+    if version == RTX:
+        add_late(trt)
     return trt

@@ -43,6 +43,7 @@ def add_building(trt: Any) -> None:
 
         known = frozenset(golden(version)["classes"]["ILayer"]) | {"output_types"}
         type = trt.LayerType.CONVOLUTION
+        name = "conv"
         num_outputs = 1
 
         def __init__(self) -> None:
@@ -158,8 +159,8 @@ def add_building(trt: Any) -> None:
         def create_network(self, flags: int = 0) -> INetworkDefinition:
             return INetworkDefinition(flags)
 
-        def create_builder_config(self) -> IBuilderConfig:
-            return IBuilderConfig()
+        def create_builder_config(self) -> Any:
+            return trt.IBuilderConfig()
 
         def create_optimization_profile(self) -> IOptimizationProfile:
             return IOptimizationProfile()

@@ -114,13 +114,13 @@ def add_running(trt: Any, device: HostDevice, types: dict[np.dtype[Any], Any]) -
             assert isinstance(logger, trt.ILogger)
             self._logger = logger
 
-        def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
+        def deserialize_cuda_engine(self, serialized_engine: bytes) -> Any:
             head, _, model = bytes(serialized_engine).partition(b"\n")
             facts = json.loads(head.removeprefix(MAGIC)) if head.startswith(MAGIC) else {}
             if facts.get("version") != version:
                 self._logger.log(trt.ILogger.ERROR, "the plan is of another version")
                 return None
-            return ICudaEngine(facts["profile"], model)
+            return trt.ICudaEngine(facts["profile"], model)
 
     for each in (EngineInspector, ICudaEngine, IExecutionContext, Runtime):
         setattr(trt, each.__name__, each)

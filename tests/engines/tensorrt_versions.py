@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tensorrt"
-VERSIONS = ("8.6.1", "10.13.0.35", "11.4.0.106")
+RTX = "1.7.1.116"
+VERSIONS = ("8.6.1", "10.13.0.35", "11.4.0.106", RTX)
 ENUMERATIONS = (
-    "BuilderFlag", "DataType", "LayerInformationFormat", "LayerType", "MemoryPoolType",
+    "BuilderFlag", "ComputeCapability", "CudaGraphStrategy", "DataType",
+    "DynamicShapesKernelSpecializationStrategy", "LayerInformationFormat", "LayerType",
+    "MemoryPoolType",
     "NetworkDefinitionCreationFlag", "PreviewFeature", "ProfilingVerbosity", "TensorIOMode",
     "TensorLocation",
 )  # fmt: skip
@@ -25,7 +28,9 @@ def golden(version: str) -> dict[str, Any]:
 
 
 def enumeration(name: str, version: str) -> Any:
-    """An enumeration with the members of that version."""
+    """An enumeration with the members of that version, None where it has no such."""
+    if name not in golden(version)["classes"]:
+        return None
     members = [
         m for m in golden(version)["classes"][name] if m not in ("name", "value", "__init__")
     ]

@@ -1,6 +1,6 @@
-"""Every TensorRT name that the backend uses exists in 8.6, 10 and 11, with the same signature.
+"""Every TensorRT name that the backend uses exists in 8.6, 10, 11 and RTX, with the same signature.
 
-`tests/golden/tensorrt` has what the three versions' own bindings hold. Names of the module are read
+`tests/golden/tensorrt` has what the four versions' own bindings hold. Names of the module are read
 from the backend's sources; members of objects are those that the stand-in has, for on it the
 backend runs whole, and a member that it lacks is an error there.
 """
@@ -19,30 +19,38 @@ import pytest
 import latentsr
 from engines.host_device import HostDevice
 from engines.tensorrt_stand_in import make
-from engines.tensorrt_versions import ENUMERATIONS, VERSIONS, golden
+from engines.tensorrt_versions import ENUMERATIONS, RTX, VERSIONS, golden
 from engines.trt_stubs import stub_sources
 
 BACKENDS = Path(latentsr.__file__).parent / "backends"
 SOURCES = sorted(BACKENDS.glob("tensorrt*.py"))
 # Defined in Python beside the bindings, in all versions.
 PYTHON = {"nptype", "__version__"}
+OLD = {
+    "NetworkDefinitionCreationFlag.EXPLICIT_BATCH", "BuilderFlag.FP16",
+    "BuilderFlag.OBEY_PRECISION_CONSTRAINTS", "PreviewFeature.PROFILE_SHARING_0806",
+}  # fmt: skip
+LATE = {
+    "ComputeCapability", "ComputeCapability.__members__", "CudaGraphStrategy",
+    "CudaGraphStrategy.DISABLED", "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE",
+    "DynamicShapesKernelSpecializationStrategy", "DynamicShapesKernelSpecializationStrategy.EAGER",
+}  # fmt: skip
 # The branches of `Dialect` that a version never takes.
 NOT_IN = {
     "8.6.1": {
         "IProgressMonitor", "IProgressMonitor.__init__",
-        "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
+        "NetworkDefinitionCreationFlag.STRONGLY_TYPED", *LATE,
     },
-    "10.13.0.35": set[str](),
-    "11.4.0.106": {
-        "NetworkDefinitionCreationFlag.EXPLICIT_BATCH", "BuilderFlag.FP16",
-        "BuilderFlag.OBEY_PRECISION_CONSTRAINTS", "PreviewFeature.PROFILE_SHARING_0806",
-    },
+    "10.13.0.35": LATE,
+    "11.4.0.106": {*OLD, *LATE},
+    RTX: OLD,
 }  # fmt: skip
 # What the stand-in has for tests, and members of weakly typed networks.
 OWN = {
     "INetworkDefinition": {"creation_flags", "model"}, "IOptimizationProfile": {"shapes"},
     "ITimingCache": {"data"}, "ICudaEngine": {"profile", "session", "ports", "contexts"},
-    "IBuilderConfig": {"flags_set", "profiles", "preview", "pools"}, "ILayer": {"output_types"},
+    "IBuilderConfig": {"flags_set", "profiles", "preview", "pools", "targets"},
+    "IRuntimeConfig": {"cache"}, "IRuntimeCache": {"kernels"}, "ILayer": {"output_types"},
 }  # fmt: skip
 WEAK = {"ILayer": {"get_output_type", "precision", "set_output_type"}}
 
@@ -65,7 +73,9 @@ def exists(name: str, version: str) -> bool:
     held = golden(version)
     if not member:
         return kind in held["names"] or kind in PYTHON
-    return member in held["classes"].get(kind, ())
+    return member in held["classes"].get(kind, ()) or (
+        member == "__members__" and kind in held["classes"]
+    )
 
 
 def test_sources_use_tensorrt() -> None:
@@ -82,7 +92,7 @@ def test_names_of_the_module(version: str) -> None:
 def test_members_of_the_stand_in_are_tensorrts(version: str) -> None:
     for name, kind in classes_of(make(version, HostDevice())).items():
         allowed = set(golden(version)["classes"][name]) | OWN.get(name, set())
-        if version.startswith("11"):
+        if version.startswith("11") or version == RTX:
             allowed |= WEAK.get(name, set())
         assert members_of(kind) <= allowed, name
 

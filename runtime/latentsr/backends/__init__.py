@@ -13,12 +13,13 @@ BACKENDS = {
     "ort-tensorrt": "latentsr.backends.ort:OrtTensorRtBackend",
     "openvino": "latentsr.backends.openvino:OpenVinoBackend",
     "tensorrt": "latentsr.backends.tensorrt:TensorRtBackend",
+    "tensorrt-rtx": "latentsr.backends.tensorrt:TensorRtRtxBackend",
     "cpu": "latentsr.backends.cpu:CpuBackend",
 }
 # Fastest first, as `benchmarks/results` has them; the last one needs no check.
 PREFERENCE = ("openvino", "ort")
 # Backends that run on GPUs, those among them that run nowhere else last.
-ON_GPU = ("ort", "ort-tensorrt", "tensorrt")
+ON_GPU = ("ort", "ort-tensorrt", "tensorrt", "tensorrt-rtx")
 _GPU_ONLY = ON_GPU[1:]
 
 

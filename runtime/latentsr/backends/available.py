@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from latentsr.backends.tensorrt_api import RTX, TENSORRT, library
 from latentsr.errors import BackendError
 
 
@@ -21,7 +22,8 @@ def gpu_findings(index: int = 0) -> list[Finding]:
     """The GPU of that number with its driver, the engines for it, and the kernels; loads them."""
     return [
         _found("gpu", lambda: _gpu(index)),
-        _found("tensorrt", _tensorrt),
+        _found("tensorrt", lambda: _tensorrt(TENSORRT)),
+        _found("tensorrt-rtx", lambda: _tensorrt(RTX)),
         _found("ort:cuda", _onnxruntime),
         _found("cuda kernels", _kernels),
     ]
@@ -45,10 +47,8 @@ def _gpu(index: int) -> str:
     )
 
 
-def _tensorrt() -> str:
-    from latentsr.backends.tensorrt_api import library
-
-    return f"TensorRT {library().version}"
+def _tensorrt(package: str) -> str:
+    return library(package).title
 
 
 def _onnxruntime() -> str:

@@ -1,8 +1,9 @@
 """The TensorRT backend: plans built on the machine that runs them, kept in a cache.
 
-TensorRT 8.6 to 11 through its own Python API. What is where: `tensorrt_api` (what differs between
-versions), `tensorrt_build` (parse, profile, build), `tensorrt_plans` (cache), `tensorrt_slot`
-(buffers, launch, CUDA graph), `device` (the GPU). Outputs stay on the device until someone reads
+TensorRT 8.6 to 11 through its own Python API, and TensorRT for RTX. What is where: `tensorrt_api`
+(what differs between versions), `tensorrt_build` (parse, profile, build), `tensorrt_plans` (cache),
+`tensorrt_slot` (buffers, launch, CUDA graph), `tensorrt_late` (what TensorRT for RTX compiles on
+the GPU), `device` (the GPU). Outputs stay on the device until someone reads
 them, and runs of one thread go into one stream, so a chain of engines waits only where the host
 needs a value.
 """
@@ -20,8 +21,8 @@ from latentsr.backends.device import Device, parse_index
 from latentsr.backends.device_pool import Pools, pools_of
 from latentsr.backends.lending import Lease
 from latentsr.backends.profiles import Shape
-from latentsr.backends.tensorrt_api import library
-from latentsr.backends.tensorrt_build import BuildOptions, Watch
+from latentsr.backends.tensorrt_api import RTX, TENSORRT, backend_name, library
+from latentsr.backends.tensorrt_build import TURING, BuildOptions, Watch
 from latentsr.backends.tensorrt_plans import Maker, Plan
 from latentsr.backends.tensorrt_profile import LayerTimes
 from latentsr.backends.tensorrt_slot import Slot
@@ -40,7 +41,7 @@ class TensorRtEngine(Engine):
         self._plans: list[Plan] = []
         self._idle: deque[Slot] = deque()
         self._lock = threading.Lock()
-        self._times = LayerTimes(maker.label) if options.profile else None
+        self._times = LayerTimes(maker.label, maker.speaks) if options.profile else None
         # A captured graph reports no layers, so a profile wants launches one by one.
         self._graphs = options.graphs is not False and not options.profile
 
@@ -62,9 +63,10 @@ class TensorRtEngine(Engine):
     @property
     def runs_on(self) -> str:
         """TensorRT's version, the GPU, and what serves it."""
-        device = self._maker.device
-        how = "CUDA graphs" if self._graphs and device.supports_graphs else "kernel launches"
-        return f"TensorRT {self._maker.speaks.version} on {device.name} ({device.library}, {how})"
+        device, speaks = self._pools.device, self._maker.speaks
+        can = device.supports_graphs or speaks.late
+        how = "CUDA graphs" if self._graphs and can else "kernel launches"
+        return f"{speaks.title} on {device.name} ({device.library}, {how})"
 
     def prepare(self, shapes: Mapping[str, Shape]) -> None:
         """Find or build the plan for these shapes, and load it."""
@@ -123,27 +125,49 @@ class TensorRtBackend(Backend):
     """TensorRT on an NVIDIA GPU."""
 
     name = "tensorrt"
-    package = "tensorrt"
+    package = TENSORRT
 
     def load(self, graph: bytes, label: str, options: EngineOptions) -> Engine:
         """Get ready to run a graph; its plans are found or built when shapes come."""
         index = parse_index(options.device, self.name)
-        library()  # without TensorRT a GPU is of no use here, and this message is the clearer one
+        # Without TensorRT a GPU is of no use here, and this message is the clearer one.
+        library(self.package)
         pools = pools_of(index)
         return TensorRtEngine(self.maker(graph, label, options, pools.device), pools, options)
 
-    @staticmethod
+    @classmethod
     def maker(
+        cls,
         graph: bytes,
         label: str,
         options: EngineOptions,
-        device: Device,
+        device: Device | None,
         say: Callable[[str], None] = _log.warning,
         watch: Watch | None = None,
     ) -> Maker:
         """What makes the graph's plans on a device. Raises BackendError without TensorRT."""
         from latentsr.plans.cache import Cache
 
-        build = BuildOptions(fp16=options.precision == "fp16", tf32=options.tf32)
+        build = BuildOptions(
+            fp16=options.precision == "fp16", tf32=options.tf32, target=cls.target(device)
+        )
         cache = options.cache or Cache()
-        return Maker(graph, label, build, device, library(), cache, say, watch)
+        return Maker(graph, label, build, device, library(cls.package), cache, say, watch)
+
+    @classmethod
+    def target(cls, device: Device | None) -> str:
+        """The kind of GPU that plans are for, where that is not settled by building on one."""
+        del device
+        return ""
+
+
+class TensorRtRtxBackend(TensorRtBackend):
+    """TensorRT for RTX: plans for GPUs from Ampere on, or for Turing; built without a GPU."""
+
+    name = backend_name(RTX)
+    package = RTX
+
+    @classmethod
+    def target(cls, device: Device | None) -> str:
+        """Turing's plans fit no other kind."""
+        return TURING if device is not None and device.capability == (7, 5) else ""

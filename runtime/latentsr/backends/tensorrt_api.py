@@ -1,14 +1,18 @@
-"""What differs between TensorRT 8.6, 10 and 11, in one place; and its logger.
+"""What differs between TensorRT 8.6, 10, 11 and TensorRT for RTX, in one place; and its logger.
 
-| | 8.6 | 10 | 11 |
-|---|---|---|---|
-| precision comes from | builder flags and layer settings | the graph, if asked for | the graph |
-| shapes of a batch | explicit, if asked for | explicit | explicit |
-| several contexts on one profile | a preview feature | yes | yes |
-| progress of a build | not told | told | told |
+| | 8.6 | 10 | 11 | for RTX |
+|---|---|---|---|---|
+| module | tensorrt | tensorrt | tensorrt | tensorrt_rtx |
+| precision comes from | flags, layer settings | the graph, if asked for | the graph | as 10 |
+| shapes of a batch | explicit, if asked for | explicit | explicit | explicit |
+| several contexts on one profile | a preview feature | yes | yes | yes |
+| progress of a build | not told | told | told | told |
+| a build wants a GPU | yes | yes | yes | no |
+| kernels are compiled | by the build | by the build | by the build | on the GPU that runs them |
+| CUDA graphs | ours | ours | ours | its own |
 
 Everything else that the backend uses has had the same name and signature in all of them; a test
-looks each name up in lists taken from the three versions' bindings.
+looks each name up in lists taken from the bindings of four versions.
 """
 
 from __future__ import annotations
@@ -24,7 +28,10 @@ from latentsr.errors import BackendError
 if TYPE_CHECKING:
     import tensorrt as trt
 
-OLDEST = (8, 6)
+TENSORRT, RTX = "tensorrt", "tensorrt_rtx"
+OLDEST = {TENSORRT: (8, 6), RTX: (1, 4)}
+_KNOWN = {TENSORRT: "8.6 to 11", RTX: "1.4 or newer"}
+_TITLES = {TENSORRT: "TensorRT", RTX: "TensorRT for RTX"}
 _log = logging.getLogger("latentsr")
 
 
@@ -32,17 +39,41 @@ _log = logging.getLogger("latentsr")
 class Dialect:
     """How one TensorRT version wants to be spoken to.
 
-    weakly_typed: precision is set by flags. told: whether builds report their progress.
+    weakly_typed: precision is set by flags. told: whether builds report their progress. package:
+    `TENSORRT` or `RTX`.
     """
 
     version: str
     weakly_typed: bool
     told: bool
+    package: str = TENSORRT
+
+    @property
+    def module(self) -> Any:
+        """The module."""
+        return import_module(self.package)
+
+    @property
+    def late(self) -> bool:
+        """Whether kernels are compiled where they run, so that plans belong to no one GPU."""
+        return self.package == RTX
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{_TITLES[self.package]} {self.version}"
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that speaks it."""
+        return backend_name(self.package)
 
     def network_flags(self) -> int:
         """Flags of `Builder.create_network`."""
-        import tensorrt as trt
-
+        if TYPE_CHECKING:
+            import tensorrt as trt
+        else:
+            trt = self.module
         flags = trt.NetworkDefinitionCreationFlag
         name = flags.EXPLICIT_BATCH if self.weakly_typed else flags.STRONGLY_TYPED
         return 1 << int(name)
@@ -51,8 +82,10 @@ class Dialect:
         self, network: trt.INetworkDefinition, config: trt.IBuilderConfig, fp16: bool, tf32: bool
     ) -> None:
         """Make the plan compute in what the graph says."""
-        import tensorrt as trt
-
+        if TYPE_CHECKING:
+            import tensorrt as trt
+        else:
+            trt = self.module
         if tf32:
             config.set_flag(trt.BuilderFlag.TF32)
         else:
@@ -63,43 +96,54 @@ class Dialect:
             follow_graph(network, config, fp16)
 
 
-def dialect(version: str) -> Dialect:
+def backend_name(package: str) -> str:
+    """Name of the backend, and of the extra that installs the package."""
+    return package.replace("_", "-")
+
+
+def dialect(version: str, package: str = TENSORRT) -> Dialect:
     """The dialect of a full version number; BackendError for versions that are too old."""
     found = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if found < OLDEST:
+    if found < OLDEST[package]:
         raise BackendError(
-            f"TensorRT is too old: found {version}, expected 8.6 to 11; run: "
-            "pip install 'latentsr[tensorrt]'"
+            f"{_TITLES[package]} is too old: found {version}, expected {_KNOWN[package]}; run: "
+            f"pip install 'latentsr[{backend_name(package)}]'"
         )
+    if package == RTX:
+        return Dialect(version, weakly_typed=False, told=True, package=RTX)
     return Dialect(version, weakly_typed=found < (9, 0), told=found >= (10, 0))
 
 
 @functools.cache
-def library() -> Dialect:
+def library(package: str = TENSORRT) -> Dialect:
     """The installed TensorRT; BackendError with the line that installs it where there is none."""
     try:
-        found = import_module("tensorrt")
+        found = import_module(package)
     except ModuleNotFoundError:
-        cause = "no tensorrt"
+        cause = f"no {package}"
     except (ImportError, OSError) as error:  # bindings without libnvinfer
-        cause = f"tensorrt, but {error}"
+        cause = f"{package}, but {error}"
     else:
         if hasattr(found, "Builder"):
-            return dialect(found.__version__)
+            return dialect(found.__version__, package)
         cause = "its type stubs alone"
+    name = backend_name(package)
     raise BackendError(
-        f"engine library is missing: found {cause}, expected it for backend tensorrt; "
-        "run: pip install 'latentsr[tensorrt]'"
+        f"engine library is missing: found {cause}, expected it for backend {name}; "
+        f"run: pip install 'latentsr[{name}]'"
     )
 
 
 @functools.cache
-def logger() -> Any:
+def logger(package: str = TENSORRT) -> Any:
     """The one logger that TensorRT takes for the whole process.
 
     Its warnings and errors go to the log `latentsr`; `last_error` keeps the last one for messages.
     """
-    import tensorrt as trt
+    if TYPE_CHECKING:
+        import tensorrt as trt
+    else:
+        trt = import_module(package)
 
     class Log(trt.ILogger):
         last_error = ""
@@ -117,6 +161,6 @@ def logger() -> Any:
     return Log()
 
 
-def last_error() -> str:
+def last_error(package: str = TENSORRT) -> str:
     """The last thing that TensorRT complained about, cut to a line."""
-    return str(logger().last_error or "no reason given").strip().splitlines()[0][:300]
+    return str(logger(package).last_error or "no reason given").strip().splitlines()[0][:300]

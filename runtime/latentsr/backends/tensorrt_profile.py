@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from latentsr.backends.base import NodeTime
+from latentsr.backends.tensorrt_api import Dialect
 from latentsr.errors import BackendError
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 class LayerTimes:
     """Sums of what each layer took, over the runs of all contexts of an engine."""
 
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, label: str, speaks: Dialect) -> None:
+        self._label, self._speaks = label, speaks
         self._ms: dict[str, float] = {}
         self._profilers: list[object] = []
         self._ended = False
@@ -23,8 +24,10 @@ class LayerTimes:
 
     def watch(self, context: trt.IExecutionContext) -> None:
         """Let a context report; its runs then wait for the device."""
-        import tensorrt as trt
-
+        if TYPE_CHECKING:
+            import tensorrt as trt
+        else:
+            trt = self._speaks.module
         sums = self._ms
 
         class Profiler(trt.IProfiler):

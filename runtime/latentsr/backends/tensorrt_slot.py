@@ -41,12 +41,13 @@ class Slot:
         graphs: bool,
     ) -> None:
         self._plan, self._pools, self._label = plan, pools, label
-        self._graphs = graphs and pools.device.supports_graphs
+        # TensorRT for RTX captures by itself.
+        self._graphs = graphs and pools.device.supports_graphs and plan.compiled is None
         self._graph: Graph | None = None
         self._warm = False
         self._staging: dict[str, np.ndarray] = {}
         self._staged: Event | None = None
-        self.context = self._context(shapes)
+        self.context = self._context(shapes, graphs)
         self.shapes = {n: self._shape(n) for n in (*plan.inputs, *plan.outputs)}
         self._blocks = {name: self._block(name) for name in self.shapes}
 
@@ -87,13 +88,17 @@ class Slot:
         with contextlib.suppress(BackendError, AttributeError, TypeError):
             self.close()
 
-    def _context(self, shapes: Mapping[str, tuple[int, ...]]) -> trt.IExecutionContext:
-        context = self._plan.engine.create_execution_context()
+    def _context(
+        self, shapes: Mapping[str, tuple[int, ...]], graphs: bool
+    ) -> trt.IExecutionContext:
+        compiled = self._plan.compiled
+        context = (self._plan.engine.create_execution_context() if compiled is None
+                   else compiled.context(graphs))  # fmt: skip
         if context is None:
             raise self._failed("out of memory for a context")
         stream = self._pools.device.stream()
         if not context.set_optimization_profile_async(0, stream.handle):
-            raise self._failed(last_error())
+            raise self._failed(last_error(self._plan.speaks.package))
         stream.synchronize()
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
@@ -150,6 +155,8 @@ class Slot:
         """The first run as it is, which lets TensorRT set itself up; the second is captured."""
         if not (self._warm and self._graphs):
             self._execute(stream)
+            if not self._warm and self._plan.compiled is not None:
+                self._plan.compiled.keep()
             self._warm = True
             return
         try:
@@ -172,7 +179,7 @@ class Slot:
 
     def _execute(self, stream: Stream) -> None:
         if not self.context.execute_async_v3(stream.handle):
-            raise self._failed(last_error())
+            raise self._failed(last_error(self._plan.speaks.package))
 
     def _failed(self, found: str) -> BackendError:
         kind = EngineMemoryError if tells_of_memory(found) else BackendError

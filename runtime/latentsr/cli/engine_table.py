@@ -43,11 +43,12 @@ def _print(plans: list[dict[str, Any]]) -> None:
     console.print(table)
     for plan in plans:
         title = f"{plan['graph']}, {plan['precision']}, {plan['profile']}"
-        layers = Table("layer", "type", "tactic", box=box.SIMPLE, title=title)
+        # TensorRT for RTX chooses tactics where the plan runs; before that samples have a type.
+        layers = Table("layer", "type", "tactic or samples", box=box.SIMPLE, title=title)
         for layer in plan["layers"]:
             named = layer if isinstance(layer, dict) else {}
-            layers.add_row(*(str(named.get(key, ""))
-                             for key in ("Name", "LayerType", "TacticName")))  # fmt: skip
+            last = named.get("TacticName", named.get("Precision", ""))
+            layers.add_row(*map(str, (named.get("Name", ""), named.get("LayerType", ""), last)))
         console.print(layers)
 
 

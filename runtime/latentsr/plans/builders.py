@@ -18,6 +18,7 @@ from latentsr.errors import UsageError
 BUILDERS = {
     "cpu": "latentsr.plans.cpu:CpuBuilder",
     "tensorrt": "latentsr.plans.tensorrt:TensorRtBuilder",
+    "tensorrt-rtx": "latentsr.plans.tensorrt:TensorRtRtxBuilder",
 }
 
 _MOST = 86400

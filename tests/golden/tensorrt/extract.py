@@ -2,10 +2,11 @@
 
 python tests/golden/tensorrt/extract.py WHEEL [WHEEL ...]
 
-WHEEL: `tensorrt_bindings` (8.6) or `tensorrt_cu12_bindings` (10) or `tensorrt_cu13_bindings` (11)
-for the Python that runs this. The bindings want libnvinfer and its like, which need not be there:
-libraries that define the same symbols, all returning null, are enough to import the module and
-look at it. Needs gcc and nm. Writes VERSION.json beside this file for each wheel.
+WHEEL: `tensorrt_bindings` (8.6), `tensorrt_cu12_bindings` (10), `tensorrt_cu13_bindings` (11) or
+`tensorrt_rtx_cu13_bindings` (TensorRT for RTX 1), for the Python that runs this. The bindings want
+libnvinfer and its like, which need not be there: libraries that define the same symbols, all
+returning null, are enough to import the module and look at it. Needs gcc and nm. Writes
+VERSION.json beside this file for each wheel.
 """
 
 from __future__ import annotations
@@ -17,19 +18,25 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("nvinfer", "nvonnxparser", "nvparsers", "nvinfer_plugin")
+LIBRARIES = (
+    "nvinfer", "nvonnxparser", "nvparsers", "nvinfer_plugin", "tensorrt_rtx",
+    "tensorrt_onnxparser_rtx",
+)  # fmt: skip
+MODULES = ("tensorrt", "tensorrt_rtx")
 SYMBOL = re.compile(
     r"INTERNAL$|PluginRegistry$|^getNv|^getInfer|^initLib|nvuffparser|nvcaffeparser"
 )
 # Where a backend like ours could ever look.
 CLASSES = (
-    "Builder", "BuilderFlag", "DataType", "Dims", "EngineInspector", "IBuilderConfig",
+    "Builder", "BuilderFlag", "ComputeCapability", "CudaGraphStrategy", "DataType", "Dims",
+    "DynamicShapesKernelSpecializationStrategy", "EngineInspector", "IBuilderConfig",
     "ICudaEngine", "IExecutionContext", "IHostMemory", "ILayer", "ILogger", "INetworkDefinition",
-    "IOptimizationProfile", "IProfiler", "IProgressMonitor", "ITensor", "ITimingCache",
-    "LayerInformationFormat", "LayerType", "Logger", "MemoryPoolType",
+    "IOptimizationProfile", "IProfiler", "IProgressMonitor", "IRuntimeCache", "IRuntimeConfig",
+    "ITensor", "ITimingCache", "LayerInformationFormat", "LayerType", "Logger", "MemoryPoolType",
     "NetworkDefinitionCreationFlag", "OnnxParser", "ParserError", "PreviewFeature",
     "ProfilingVerbosity", "Runtime", "TensorIOMode", "TensorLocation",
 )  # fmt: skip
@@ -47,11 +54,10 @@ def members(kind: Any) -> dict[str, list[str]]:
     return found
 
 
-def describe(folder: str, version: str) -> None:
+def describe(module: str, version: str) -> None:
     """Import the module in this process and print its description."""
-    sys.path.insert(0, folder)
-    import tensorrt
-
+    sys.path.insert(0, str(Path(module).parent))
+    tensorrt = import_module(Path(module).stem)
     classes = {name: members(getattr(tensorrt, name)) for name in CLASSES
                if hasattr(tensorrt, name)}  # fmt: skip
     names = sorted(name for name in dir(tensorrt) if not name.startswith("_"))
@@ -81,10 +87,10 @@ def extract(wheel: Path) -> None:
         folder = Path(place)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
-        module = next(folder.rglob("tensorrt.so"))
+        module = next(each for name in MODULES for each in folder.rglob(f"{name}.so"))
         imitate(module, folder)
         found = subprocess.run(
-            [sys.executable, __file__, "--describe", str(module.parent), version],
+            [sys.executable, __file__, "--describe", str(module), version],
             env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
             check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
