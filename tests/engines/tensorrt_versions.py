@@ -10,7 +10,8 @@ from typing import Any
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tensorrt"
 RTX = "1.7.1.116"
-VERSIONS = ("8.6.1", "10.13.0.35", "11.4.0.106", RTX)
+NEWEST = "11.4.0.106"
+VERSIONS = ("8.6.1", "10.13.0.35", NEWEST, RTX)
 ENUMERATIONS = (
     "BuilderFlag", "ComputeCapability", "CudaGraphStrategy", "DataType",
     "DynamicShapesKernelSpecializationStrategy", "LayerInformationFormat", "LayerType",

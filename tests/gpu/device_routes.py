@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from engines.host_device import AddressedDevice
 from engines.require import missing
 from engines.tensorrt_stand_in import make
-from engines.tensorrt_versions import VERSIONS
+from engines.tensorrt_versions import NEWEST
 from latentsr.backends import ort_gpu, tensorrt_api, tensorrt_plans
 from latentsr.backends.base import EngineOptions
 from latentsr.backends.device import Device, Stream
@@ -36,11 +37,12 @@ def opener(device: Device, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Load
     backend = "ort"
     if isinstance(device, AddressedDevice):
         backend = "tensorrt"
-        monkeypatch.setitem(sys.modules, "tensorrt", make(VERSIONS[-1], device))
+        monkeypatch.setitem(sys.modules, "tensorrt", make(NEWEST, device))
         monkeypatch.setenv("LATENTSR_CACHE", str(cache))
         tensorrt_api.library.cache_clear()
         tensorrt_api.logger.cache_clear()
-        monkeypatch.setattr(tensorrt_plans, "_kept", [])
+        own = functools.cache(tensorrt_plans._runtime.__wrapped__)
+        monkeypatch.setattr(tensorrt_plans, "_runtime", own)
     elif CUDA not in ort.get_available_providers():
         missing(f"onnxruntime has no {CUDA}")
     else:

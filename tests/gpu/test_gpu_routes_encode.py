@@ -72,18 +72,29 @@ def test_only_the_picture_goes_up_and_the_stream_down(
         def sizes(image: np.ndarray) -> list[int]:
             return [len(chunk) for chunk in codec.open_stream(codec.encode(image)).chunks]
 
-        last = sizes(picture)  # tables and plans come once
+        def positions(image: np.ndarray) -> int:
+            return (-image.shape[0] // 64) * (-image.shape[1] // 64)
+
+        last, before = sizes(picture), positions(picture)  # tables and plans come once
+        wide = np.tile(noise, (2, 3, 1))
+        assert positions(wide) > 2 * before
         moved = count_traffic(monkeypatch)
-        for image, enough in ((picture, True), (noise, False), (noise, True)):
+        for image, enough in ((picture, True), (noise, False), (noise, True), (wide, True)):
+            if image is wide:
+                codec.encode(image)  # its plans, and the rate of its z
+                codec.encode(noise)
             moved.update(upload=0, download=0)
             chunks = sizes(image)
-            assert moved["upload"] == image.nbytes + len(chunks) * 56
-            # With the findings comes a quarter more than the last stream had; then what it lacks.
-            ahead = [size * 5 // 4 for size in last]
+            # Of another size than the last, its z has other rows of tables, a byte each.
+            rows = 64 * positions(image) if image is wide else 0
+            assert moved["upload"] == image.nbytes + len(chunks) * 56 + rows
+            # With the findings comes a quarter more than the last stream had for as many symbols;
+            # then what is lacking.
+            ahead = [size * positions(image) * 5 // (4 * before) for size in last]
             assert (chunks[1] <= ahead[1]) == enough
             most = map(max, zip(chunks, ahead, strict=True))
             assert moved["download"] == sum(most) + len(chunks) * 52
-            last = chunks
+            last, before = chunks, positions(image)
 
 
 def test_auto_goes_by_the_number_of_symbols(

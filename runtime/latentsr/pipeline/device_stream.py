@@ -1,9 +1,9 @@
 """Streams of the `lanes` form on their way to a GPU and from there.
 
 What is coded there gets a room of one to two bytes a symbol at first, many times what latents come
-to, or of the last stream's size; should it need more, the coder says how much and codes once more.
-A stream's size is one of the findings: as many bytes as the last one had, and a quarter more, come
-down with them; what then is missing is waited for once more.
+to, or by the last stream's rate; should it need more, the coder says how much and codes once more.
+A stream's size is one of the findings: as many bytes as the last one had for as many symbols, and a
+quarter more, come down with them; what then is missing is waited for once more.
 """
 
 from __future__ import annotations
@@ -73,10 +73,12 @@ class StreamMaker:
         check: raises for what was found, before anything else is looked at. Raises what
         `Coder.encode` raises.
         """
-        room = power_of_two(max(symbols.coded.size, self._tables.stream_guess))
+        count = symbols.coded.size
+        room = power_of_two(max(count, self._tables.guess(count)))
         coded = self._code(symbols, room, check)
         if coded.size > room:
             coded = self._code(symbols, power_of_two(coded.size), check)
+        self._tables.note(coded.size, count)
         return self._bring_down(coded), coded.crc
 
     def _code(self, symbols: Symbols, room: int, check: Callable[[np.void], None]) -> _Coded:
@@ -90,7 +92,7 @@ class StreamMaker:
         given["target"] = plan.targets
         given["stream"] = (0, 0, 0, size)
         found = pools.pinned((1,), self._found)
-        begin = self._host_bytes(min(self._tables.stream_guess, room))
+        begin = self._host_bytes(min(self._tables.guess(size), room))
         at = self.sheet.address
         arrays = EncodeArrays(
             self._tables.tables.address, at, symbols.coded.address, rows.address,
@@ -118,9 +120,8 @@ class StreamMaker:
             raise_fault(self._tables.coder.encode_faults(outcome.reshape(1)))
 
     def _bring_down(self, coded: _Coded) -> bytes:
-        """The whole stream; the next one's size is guessed by it."""
+        """The whole stream."""
         data, size, _, begin = coded
-        self._tables.stream_guess = size + size // 4
         if begin.size == size:
             return begin.tobytes()
         rest = self._host_bytes(size - begin.size)

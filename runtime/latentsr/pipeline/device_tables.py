@@ -22,7 +22,7 @@ class DeviceTables:
 
     def __init__(self, coder: Coder, index: int) -> None:
         self._on_host, self._index = coder, index
-        self.stream_guess = 0  # bytes that the next stream will hardly need more than
+        self._last = (0, 1)  # bytes and symbols of the last stream
         self._coder: DeviceCoder | None = None
         self._kept: dict[str, tuple[Any, DeviceArray]] = {}
         self._lock = threading.Lock()
@@ -44,6 +44,19 @@ class DeviceTables:
     def tables(self) -> DeviceArray:
         """What the coder reads."""
         return self.kept("tables", self.coder.packed)
+
+    def guess(self, symbols: int) -> int:
+        """Bytes that the next stream will hardly need more than: by the last one's rate, 0 first.
+
+        symbols: how many it will have.
+        """
+        size, before = self._last
+        return size * symbols * 5 // (4 * before)
+
+    def note(self, size: int, symbols: int) -> None:
+        """Go by this stream's rate from now on."""
+        if symbols:
+            self._last = (size, symbols)
 
     def kept(self, name: str, value: np.ndarray) -> DeviceArray:
         """The array on the device, copied there the first time that this very array comes."""
