@@ -84,9 +84,11 @@ def whole(even: Tensor, odd: Tensor) -> Tensor:
 
 def groups_of(halves: Sequence[Tensor]) -> Tensor:
     """Groups (N, C, H, W) one behind the other, of their halves, even before odd."""
-    made = [whole(even, odd) for even, odd in zip(halves[0::2], halves[1::2], strict=True)]
-    # OpenVINO loses the name of a graph's output that concatenates a single value.
-    return torch.cat(made, 1) if len(made) > 1 else made[0]
+    even, odd = halves[0::2], halves[1::2]
+    if len(even) == 1:
+        return whole(even[0], odd[0])
+    # All at once: engines take each slice of unknown size for some twenty nodes.
+    return whole(torch.cat(list(even), 1), torch.cat(list(odd), 1))
 
 
 class Halves(nn.Module):
@@ -111,8 +113,8 @@ class Split(nn.Module):
 
     def forward(self, y: Tensor) -> tuple[Tensor, ...]:
         """(N, M, H, W) → for each group two of (N, C, H, W/2)."""
-        groups = torch.split(y, self.channels, 1)
-        return tuple(half(group, colour) for group in groups for colour in (EVEN, ODD))
+        halves = (torch.split(half(y, colour), self.channels, 1) for colour in (EVEN, ODD))
+        return tuple(made for group in zip(*halves, strict=True) for made in group)
 
 
 class Join(nn.Module):
