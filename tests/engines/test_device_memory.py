@@ -14,7 +14,8 @@ from engines.tensorrt_graph import engine_of, expected, latent
 from latentsr.backends.device import refusal
 from latentsr.backends.device_pool import DeviceArray, Pools
 from latentsr.backends.lending import KEPT, MOST_SIZES, Pool
-from latentsr.backends.ort_gpu import CPU, BoundEngine, CapturingEngine
+from latentsr.backends.ort_gpu import BoundEngine, CapturingEngine
+from latentsr.backends.ort_session import CPU
 from latentsr.bundle import Bundle
 from latentsr.errors import BackendError, EngineMemoryError
 

@@ -13,10 +13,11 @@ import pytest
 import latentsr
 from engines.host_device import AddressedDevice
 from engines.require import gpu_or_skip, missing
-from latentsr.backends import get_backend, ort_gpu, split_device
+from latentsr.backends import get_backend, ort_gpu, ort_session, split_device
 from latentsr.backends.base import Backend, EngineOptions
 from latentsr.backends.device_pool import DeviceArray, Pools
-from latentsr.backends.ort_gpu import CPU, CUDA, TENSORRT, BoundEngine, CapturingEngine
+from latentsr.backends.ort_gpu import BoundEngine, CapturingEngine
+from latentsr.backends.ort_session import CPU, CUDA, TENSORRT
 from latentsr.backends.precision import graph_for, load_engine
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
@@ -134,13 +135,13 @@ def test_fewer_places_than_shapes_are_kept(pools: Pools) -> None:
 
 
 def test_provider_options() -> None:
-    ((name, plain_options),) = ort_gpu.providers_for(GPU, 1, tensorrt=False)
+    ((name, plain_options),) = ort_session.providers_for(GPU, 1, tensorrt=False)
     assert name == CUDA
     assert plain_options == {"device_id": "1", "use_tf32": "0", "enable_cuda_graph": "0"}
     fast = EngineOptions(device="cuda", tf32=True, graphs=True, precision="fp16")
-    ((_, options),) = ort_gpu.providers_for(fast, 0, tensorrt=False)
+    ((_, options),) = ort_session.providers_for(fast, 0, tensorrt=False)
     assert options == {"device_id": "0", "use_tf32": "1", "enable_cuda_graph": "1"}
-    (first, given), (second, _) = ort_gpu.providers_for(fast, 0, tensorrt=True)
+    (first, given), (second, _) = ort_session.providers_for(fast, 0, tensorrt=True)
     assert (first, second) == (TENSORRT, CUDA)
     assert given["trt_fp16_enable"] == "1"
     assert given["trt_engine_cache_path"] == given["trt_timing_cache_path"]
@@ -153,7 +154,7 @@ def test_graphs_that_decide_scales_get_no_winograd() -> None:
     assert deciding < set(bundle.manifest.graphs)
     for name in bundle.manifest.graphs:
         _, own = graph_for(bundle, name, wanted)
-        ((_, options),) = ort_gpu.providers_for(own, 0, tensorrt=False)
+        ((_, options),) = ort_session.providers_for(own, 0, tensorrt=False)
         assert (options.get("cudnn_conv_algo_search") == "DEFAULT") == (name in deciding)
         assert options["use_tf32"] == ("0" if name in deciding else "1")
 
@@ -175,74 +176,6 @@ def test_pieces_of_graphs_that_decide_are_exact_too(monkeypatch: pytest.MonkeyPa
     exact, other = given["entropy_parameters_exact#0"], given["synthesis#0"]
     assert (exact.tf32, exact.decides, exact.precision) == (False, True, "fp32")
     assert (other.tf32, other.decides, other.precision) == (True, False, "fp32")
-
-
-class Silent:
-    """ONNX Runtime on a machine whose GPU does not work: it goes on on the CPU."""
-
-    __version__ = "1.31"
-
-    def __init__(self) -> None:
-        self.asked: Any = None
-
-    def get_available_providers(self) -> list[str]:
-        return [TENSORRT, CUDA, CPU]
-
-    def InferenceSession(  # noqa: N802
-        self, graph: bytes, settings: Any, providers: Any, enable_fallback: int
-    ) -> Any:
-        assert not enable_fallback
-        self.asked = [name for name, _ in providers]
-        return ort.InferenceSession(graph, settings, providers=[CPU])
-
-
-class PluggedIn(Silent):
-    """One whose CUDA provider is a plug-in that finds its libraries only when asked to."""
-
-    ready = False
-
-    def get_available_providers(self) -> list[str]:
-        return [CUDA, CPU] if self.ready else [CPU]
-
-    def preload_dlls(self) -> None:
-        print("Failed to load libcublas.so.13")
-        self.ready = True
-
-
-def test_libraries_are_loaded_before_providers_are_looked_for(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    library, graph = PluggedIn(), Bundle("demo").graph("synthesis")
-    with pytest.raises(BackendError, match="would run elsewhere"):
-        ort_gpu.load_on_gpu(library, graph, "synthesis", GPU, ort.SessionOptions(), False)
-    assert library.asked == [CUDA]
-    said = capsys.readouterr()
-    assert "libcublas" in said.err and not said.out
-
-
-def test_the_end_of_a_long_reason_is_told() -> None:
-    class Refusing(Silent):
-        def InferenceSession(self, *given: Any, **named: Any) -> Any:  # noqa: N802
-            raise RuntimeError(f"/onnxruntime_src/{'x' * 400} CUDA failure 999: no such device")
-
-    with pytest.raises(BackendError, match="CUDA failure 999: no such device, expected a graph"):
-        ort_gpu.load_on_gpu(Refusing(), b"", "synthesis", GPU, ort.SessionOptions(), False)
-
-
-@pytest.mark.parametrize("tensorrt", [False, True])
-def test_silent_cpu_is_an_error(tensorrt: bool) -> None:
-    graph, library = Bundle("demo").graph("synthesis"), Silent()
-    wanted = TENSORRT if tensorrt else CUDA
-    with pytest.raises(BackendError, match=f"would run elsewhere: found {CPU}, expected {wanted}"):
-        ort_gpu.load_on_gpu(library, graph, "synthesis", GPU, ort.SessionOptions(), tensorrt)
-    assert library.asked == ([TENSORRT, CUDA] if tensorrt else [CUDA])
-
-
-@pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this onnxruntime has CUDA")
-@pytest.mark.parametrize("backend", ["ort", "ort-tensorrt"])
-def test_onnxruntime_without_cuda_says_what_to_install(backend: str) -> None:
-    with pytest.raises(BackendError, match=r"pip install 'latentsr\[cuda\]'"):
-        get_backend(backend).load(Bundle("demo").graph("synthesis"), "synthesis", GPU)
 
 
 @pytest.mark.parametrize("graphs", [None, True])

@@ -16,10 +16,10 @@ from engines.host_device import AddressedDevice
 from engines.require import missing
 from engines.tensorrt_stand_in import make
 from engines.tensorrt_versions import NEWEST
-from latentsr.backends import ort_gpu, tensorrt_api, tensorrt_plans
+from latentsr.backends import ort_session, tensorrt_api, tensorrt_plans
 from latentsr.backends.base import EngineOptions
 from latentsr.backends.device import Device, Stream
-from latentsr.backends.ort_gpu import CUDA, providers_for
+from latentsr.backends.ort_session import CUDA, providers_for
 from latentsr.bundle import Bundle
 from latentsr.codec import Codec
 
@@ -46,7 +46,7 @@ def opener(device: Device, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Load
     elif CUDA not in ort.get_available_providers():
         missing(f"onnxruntime has no {CUDA}")
     else:
-        monkeypatch.setattr(ort_gpu, "providers_for", _without_search)
+        monkeypatch.setattr(ort_session, "providers_for", _without_search)
 
     def load(coder: str, bundle: Bundle | None = None, precision: str = "fp32") -> Codec:
         options = EngineOptions("cuda", coder=coder, precision=precision)

@@ -13,9 +13,9 @@ import pytest
 from command_line import latentsr
 from engines.host_device import HostDevice
 from latentsr import cuda
-from latentsr.backends import device
+from latentsr.backends import available, device, tensorrt_api
 from latentsr.backends.available import gpu_findings
-from latentsr.backends.ort_gpu import CUDA
+from latentsr.backends.ort_session import CUDA
 from latentsr.errors import BackendError
 
 
@@ -36,20 +36,23 @@ def test_what_is_missing_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ort = SimpleNamespace(__version__="1.31", get_available_providers=lambda: ["CPU"])
     monkeypatch.setitem(sys.modules, "onnxruntime", ort)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(available, "library", tensorrt_api.library.__wrapped__)
     monkeypatch.setattr(device, "open_device", refuse)
     monkeypatch.setattr(cuda, "why_not", lambda: "CUDA kernels are missing")
     findings = gpu_findings()
     assert not any(finding.usable for finding in findings)
     said = " ".join(finding.said for finding in findings)
-    for words in ("no CUDA device", "latentsr[tensorrt]", "latentsr[cuda]", "kernels are missing"):
+    for words in ("no CUDA device", "latentsr[tensorrt]", "latentsr[tensorrt-rtx]",
+                  "latentsr[cuda]", "kernels are missing"):  # fmt: skip
         assert words in said
 
 
 def test_the_command(tmp_path: Path) -> None:
     found = json.loads(latentsr("doctor", "--json", cwd=tmp_path).stdout)
     assert [each["part"] for each in found["gpu"]] == [
-        "gpu", "tensorrt", "ort:cuda", "cuda kernels",
+        "gpu", "tensorrt", "tensorrt-rtx", "ort:cuda", "cuda kernels",
     ]  # fmt: skip
     text = latentsr("doctor", cwd=tmp_path).stdout
     assert "cores" in text and "numpy" in text

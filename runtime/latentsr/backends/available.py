@@ -53,7 +53,7 @@ def _tensorrt(package: str) -> str:
 
 def _onnxruntime() -> str:
     from latentsr.backends.ort import library
-    from latentsr.backends.ort_gpu import CUDA, check_provider, preload
+    from latentsr.backends.ort_session import CUDA, check_provider, preload
 
     ort = library("cuda")
     preload(ort)

@@ -1,4 +1,4 @@
-"""The ONNX Runtime backend: the embedded default on CPUs; on GPUs by `ort_gpu`."""
+"""The ONNX Runtime backend: the embedded default on CPUs; GPUs by `ort_session` and `ort_gpu`."""
 
 from __future__ import annotations
 
@@ -117,13 +117,15 @@ class OrtBackend(Backend):
         settings: Any,
         folder: tempfile.TemporaryDirectory[str] | None,
     ) -> Engine:
-        from latentsr.backends import ort_gpu
+        from latentsr.backends import ort_gpu, ort_session
         from latentsr.backends.device_pool import pools_of
 
-        session, index = ort_gpu.load_on_gpu(ort, graph, label, options, settings, self.tensorrt)
+        session, index = ort_session.load_on_gpu(
+            ort, graph, label, options, settings, self.tensorrt
+        )
         if folder is not None:
             return ProfiledOrtEngine(session, label, folder)
-        capture = ort_gpu.captures(options) and not self.tensorrt
+        capture = ort_session.captures(options) and not self.tensorrt
         kind = ort_gpu.CapturingEngine if capture else ort_gpu.BoundEngine
         return kind(session, label, "cuda", index, pools_of(index))
 
