@@ -130,12 +130,15 @@ if [ -z "$dry" ]; then
   part tests bash -c gpu_tests
   part exactness "$python" benchmarks/gpu/exactness.py "$half" --plans-twice \
     --out "$out/exactness.json"
+  part placement "$python" benchmarks/gpu/placement.py "$half" --out "$out/placement.json"
   part plans bash -c plans
   part speed "$python" benchmarks/gpu/speed.py "$half" --out "$out/speed.json"
   part encode "$python" benchmarks/gpu/encode_speed.py "$half" --out "$out/encode.json"
 else
   part exactness "$python" benchmarks/gpu/exactness.py "$half" --dry-run \
     --out "$out/exactness.json"
+  part placement "$python" benchmarks/gpu/placement.py "$half" --provider CPUExecutionProvider \
+    --out "$out/placement.json"
   part speed "$python" benchmarks/gpu/speed.py "$half" --dry-run --sizes 128x96 --rounds 2 \
     --warmup 1 --in-flight 1,2 --out "$out/speed.json"
   part encode "$python" benchmarks/gpu/encode_speed.py "$half" --dry-run --sizes 128x96 \

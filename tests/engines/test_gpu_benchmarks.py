@@ -105,7 +105,7 @@ def test_kernels_that_do_not_build_leave_the_rest_to_run(benchmarks: Path, tmp_p
 
 def test_dry_run_runs_every_part(benchmarks: Path, tmp_path: Path) -> None:
     command = ["bash", benchmarks / "run.sh", "--dry-run", "--out", tmp_path, "--only",
-               "machine,half,exactness,speed,encode"]  # fmt: skip
+               "machine,half,exactness,placement,speed,encode"]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=900,
         env={**os.environ, "PYTHON": sys.executable},
@@ -113,10 +113,14 @@ def test_dry_run_runs_every_part(benchmarks: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     parts = json.loads((tmp_path / "parts.json").read_text())
     assert {part["name"]: part["status"] for part in parts} == {
-        "machine": 0, "half": 0, "exactness": 0, "speed": 0, "encode": 0,
+        "machine": 0, "half": 0, "exactness": 0, "placement": 0, "speed": 0, "encode": 0,
     }  # fmt: skip
     exactness = json.loads((tmp_path / "exactness.json").read_text())
     assert exactness["differing_indexes"] == exactness["differing_symbols"] == 0
+    placement = json.loads((tmp_path / "placement.json").read_text())
+    (graphs,) = placement["graphs"].values()
+    assert {"synthesis", "synthesis fp16", "latent_sr#0", "entropy_parameters_exact"} <= set(graphs)
+    assert all(row["nodes"] > 0 for row in graphs.values())
     speed = json.loads((tmp_path / "speed.json").read_text())
     assert {row["contender"] for row in speed["rows"]} >= {"ort cpu fp32", "torch eager cpu fp32"}
     assert all(row["psnr_to_first"] > 40 for row in speed["rows"])

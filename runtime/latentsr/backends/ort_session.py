@@ -23,7 +23,7 @@ from latentsr.backends.device import parse_index
 from latentsr.errors import BackendError
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
-_ON_SHAPES = frozenset(
+ON_SHAPES = frozenset(
     ("Cast", "Concat", "Gather", "Reshape", "Shape", "Slice", "Squeeze", "Unsqueeze")
 )
 """Operators that ONNX Runtime puts on the CPU where they compute shapes, without any copy."""
@@ -100,7 +100,7 @@ def _session(ort: Any, graph: bytes, label: str, settings: Any, providers: Any) 
     left = left_to_cpu(session)
     if left is None:
         _log.warning("engine %s may run in part on the CPU: %s", label, reason)
-    elif not left.keys() <= _ON_SHAPES:
+    elif not left.keys() <= ON_SHAPES:
         named = ", ".join(f"{kind} ({count})" for kind, count in sorted(left.items()))
         _log.warning("engine %s runs in part on the CPU: found %s there", label, named)
     return session
