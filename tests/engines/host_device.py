@@ -139,6 +139,7 @@ class HostDevice(Device):
         self.graphs: list[HostGraph] = []
         self.handles = itertools.count(1)
         self.refuse_capture = False
+        self._threads = threading.local()
         self.capacity: int | None = None
         # One thread does work at a time: who finds work begun by another waits until it is done.
         self.working = threading.RLock()
@@ -152,7 +153,12 @@ class HostDevice(Device):
         raise AssertionError(f"{nbytes} bytes at {address} are not in any live allocation")
 
     def activate(self) -> None:
-        pass
+        self._threads.active = True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this thread's work goes to this device; else it would go to the first GPU."""
+        return getattr(self._threads, "active", False)
 
     def pinned(self, nbytes: int) -> np.ndarray:
         return np.full(nbytes, self.UNWRITTEN, np.uint8)

@@ -35,5 +35,5 @@ def make(version: str, device: HostDevice) -> ModuleType:
     add_building(trt)
     add_running(trt, device, types)
     if version == RTX:
-        add_late(trt)
+        add_late(trt, device)
     return trt

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from engines.host_device import HostDevice
 from engines.tensorrt_versions import Strict, golden
 
 
-def add_late(trt: Any) -> None:
+def add_late(trt: Any, device: HostDevice) -> None:
     """Put the classes into the module."""
     version = trt.__version__
 
@@ -81,6 +82,7 @@ def add_late(trt: Any) -> None:
             return IRuntimeConfig()
 
         def create_execution_context(self, runtime_config: IRuntimeConfig) -> Any:
+            assert device.is_active
             self.contexts += 1
             return IExecutionContext(self, runtime_config)
 

@@ -44,6 +44,7 @@ def add_running(trt: Any, device: HostDevice, types: dict[np.dtype[Any], Any]) -
             return types[dtype_of(next(p for p in self.ports if p.name == name))]
 
         def create_execution_context(self) -> IExecutionContext:
+            assert device.is_active
             self.contexts += 1
             return IExecutionContext(self)
 
@@ -115,6 +116,7 @@ def add_running(trt: Any, device: HostDevice, types: dict[np.dtype[Any], Any]) -
             self._logger = logger
 
         def deserialize_cuda_engine(self, serialized_engine: bytes) -> Any:
+            assert device.is_active
             head, _, model = bytes(serialized_engine).partition(b"\n")
             facts = json.loads(head.removeprefix(MAGIC)) if head.startswith(MAGIC) else {}
             if facts.get("version") != version:

@@ -51,9 +51,10 @@ class TensorRtEngine(Engine):
         inputs: arrays in host memory, or what another engine of this device made.
         """
         shapes = {name: tuple(value.shape) for name, value in inputs.items()}
+        # First, as it makes the GPU this thread's: a context is made on whichever that is.
+        stream = self._pools.device.stream()
         slot = self._slot(shapes)
         lease = Lease(slot, self._idle.append)  # a failed run gives the slot back as well
-        stream = self._pools.device.stream()
         slot.run(inputs, stream)
         if self._times is not None:
             stream.synchronize()

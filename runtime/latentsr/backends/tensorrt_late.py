@@ -63,7 +63,10 @@ class Compiled:
     def keep(self) -> None:
         """Write to the cache what has been compiled since; without a cache that costs time only."""
         with self._lock:
-            data = bytes(self._kernels.serialize())
+            made = self._kernels.serialize()
+            if made is None:  # for whatever reason: they are compiled again next time
+                return
+            data = bytes(made)
             digest = _digest(data)
             if digest == self._kept:
                 return
