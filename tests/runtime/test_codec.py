@@ -159,6 +159,22 @@ def test_wrong_arguments(codec: Codec) -> None:
         elsewhere.encode(photo(16, 16))
 
 
+@pytest.mark.parametrize("given", ["photo.lss", Path("photo.lss"), None, 5, [76, 83, 82]])
+def test_what_is_no_stream(codec: Codec, given: object) -> None:
+    """A number or a path has bytes of its own, by Python's rules: zeros, and its name."""
+    with pytest.raises(StreamError, match=f"not a stream: found {type(given).__name__}, expected"):
+        codec.decode(given)  # type: ignore[arg-type]
+    with pytest.raises(StreamError, match="not a stream"):
+        list(codec.upscale_many([given]))  # type: ignore[list-item]
+
+
+def test_streams_of_every_kind(codec: Codec) -> None:
+    stream = codec.encode(photo(16, 16))
+    expected = codec.decode(stream)
+    for kind in (bytearray, memoryview, lambda data: np.frombuffer(data, np.uint8)):
+        assert np.array_equal(codec.decode(kind(stream)), expected)
+
+
 def test_close_and_warmup(codec: Codec) -> None:
     with latentsr.load("demo", threads=1) as other:
         other.warmup("latent_x4")
