@@ -149,6 +149,15 @@ def test_any_name_can_be_printed(
     assert "bundle  " in latentsr("inspect", "demo", cwd=tmp_path).stdout
 
 
+def test_nobody_need_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has no stdout where whoever began the command closed it: `latentsr … >&-`."""
+    monkeypatch.setattr("sys.stdout", None)
+    made = []
+    pairs = [(tmp_path / name, tmp_path / f"{name}.png") for name in "ab"]
+    run_pairs(pairs, lambda source, target: made.append(target) or {}, 1, Manner(), {})
+    assert made == [target for _, target in pairs]
+
+
 def test_outputs_may_be_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = [(tmp_path / name, tmp_path / f"{name}.png") for name in "ab"]
     run_pairs(pairs, lambda source, target: {"width": 4}, 1, Manner(), {})
