@@ -206,6 +206,15 @@ def check_apart(source: Path, target: Path) -> None:
         )
 
 
+def check_free(target: Path) -> None:
+    """Refuse to write over a file that nobody named: it may be what a stream was made of."""
+    if os.path.lexists(target):
+        raise UsageError(
+            f"output is there already: found {target}, which may be the picture that was encoded, "
+            "expected a free name; name the output with -o"
+        )
+
+
 def _cannot_write(path: Path, error: OSError) -> UsageError:
     return UsageError(
         f"output cannot be written: found {error.strerror} at {path}, expected a folder that can "
