@@ -143,14 +143,15 @@ class Bundle:
 
 
 def locate(path: str | Path) -> Path:
-    """The bundle's folder; the word `demo` names the shipped one unless a folder has that name."""
+    """The bundle's folder; the word `demo` names the shipped one unless a bundle has that name."""
     if not str(path):  # as a path it would mean the current folder
         raise BundleError(
             "no bundle there: found an empty name, expected a folder NAME.lsr; pass a folder that "
             "`latentsr export` wrote, or the word demo"
         )
     folder = Path(path)
-    if str(path) == "demo" and not folder.exists():
+    # Commands use it without being told to, wherever they run: any folder may be called so.
+    if str(path) == "demo" and not (folder / MANIFEST).is_file():
         folder = DEMO
     if not is_folder(folder):
         kind = "a file" if os.path.lexists(folder) else "nothing"
