@@ -114,6 +114,21 @@ def named_path(name: str) -> Path:
     return Path(name)
 
 
+def output_path(name: str) -> Path:
+    """As `named_path`, of results; a name that ends in a slash is a folder's, made if missing."""
+    path = named_path(name)
+    if name.endswith(("/", os.sep)):
+        _make_folder(path)
+    return path
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
 def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
     """Files named by paths, folders (their files with these suffixes, sorted) and globs, in order.
 
@@ -180,10 +195,7 @@ def name_outputs(
     if output is not None and len(inputs) == 1 and not folder and not is_folder(output):
         return [output]
     if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot_write(output, error) from None
+        _make_folder(output)
     names = [(path.parent if output is None else output) / f"{path.stem}{ending}"
              for path in inputs]  # fmt: skip
     doubled = [str(name) for name, times in Counter(names).items() if times > 1]

@@ -64,6 +64,13 @@ def test_decoding_does_not_cost_the_photograph(folder: Path) -> None:
     assert (folder / "0.png").read_bytes() != photograph
 
 
+def test_a_slash_at_the_end_means_a_folder(folder: Path) -> None:
+    latentsr("encode", "0.png", "-o", "new/streams/", cwd=folder)
+    assert [path.name for path in (folder / "new" / "streams").iterdir()] == ["0.lss"]
+    done = latentsr("encode", "0.png", "-o", "1.png/", cwd=folder, code=2)
+    assert "output cannot be written: found File exists at 1.png" in done.stderr
+
+
 def test_folders_and_globs_go_on_after_a_bad_file(folder: Path) -> None:
     (folder / "1.png").write_bytes(b"\x89PNG no")
     done = latentsr("encode", "*.png", "-o", "out", "--json", cwd=folder, code=2)
