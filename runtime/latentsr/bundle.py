@@ -34,6 +34,7 @@ class Bundle:
 
     def __init__(self, path: str | Path) -> None:
         self.path = locate(path)
+        self._folder = self.path.absolute()  # graphs are read when needed, wherever that is
         self.manifest: Manifest = parse(_read_bounded(self.path / MANIFEST, _MAX_MANIFEST))
 
     def read(self, name: str) -> bytes:
@@ -44,8 +45,8 @@ class Bundle:
                 f"bundle lacks a file: found no entry {name!r}, expected it in {self.path}; "
                 "export the bundle again"
             )
-        data = _read_bounded(self.path / name, entry.size)
-        _check(self.path / name, data, entry)
+        data = _read_bounded(self._folder / name, entry.size)
+        _check(self._folder / name, data, entry)
         return data
 
     def graph(self, name: str, precision: str = "fp32") -> bytes:

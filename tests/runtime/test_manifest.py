@@ -155,6 +155,15 @@ def test_demo_is_the_shipped_bundle_unless_another_has_the_name(
     assert Bundle("demo").path == here
 
 
+def test_a_program_may_change_its_folder(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, picture: np.ndarray
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    with latentsr.load(copied.name, threads=1) as codec:
+        monkeypatch.chdir(copied)
+        assert codec.decode(codec.encode(picture)).shape == picture.shape
+
+
 def test_unknown_names() -> None:
     with pytest.raises(UsageError, match="expected one of ort, ort-tensorrt, openvino"):
         latentsr.load("demo", backend="abacus")
