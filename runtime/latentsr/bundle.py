@@ -34,6 +34,7 @@ class Bundle:
 
     def __init__(self, path: str | Path) -> None:
         self.path = locate(path)
+        self._folder = self.path.absolute()  # graphs are read when needed, wherever that is
         self.manifest: Manifest = parse(_read_bounded(self.path / MANIFEST, _MAX_MANIFEST))
 
     def read(self, name: str) -> bytes:
@@ -44,8 +45,8 @@ class Bundle:
                 f"bundle lacks a file: found no entry {name!r}, expected it in {self.path}; "
                 "export the bundle again"
             )
-        data = _read_bounded(self.path / name, entry.size)
-        _check(self.path / name, data, entry)
+        data = _read_bounded(self._folder / name, entry.size)
+        _check(self._folder / name, data, entry)
         return data
 
     def graph(self, name: str, precision: str = "fp32") -> bytes:
@@ -143,14 +144,15 @@ class Bundle:
 
 
 def locate(path: str | Path) -> Path:
-    """The bundle's folder; the word `demo` names the shipped one unless a folder has that name."""
+    """The bundle's folder; the word `demo` names the shipped one unless a bundle has that name."""
     if not str(path):  # as a path it would mean the current folder
         raise BundleError(
             "no bundle there: found an empty name, expected a folder NAME.lsr; pass a folder that "
             "`latentsr export` wrote, or the word demo"
         )
     folder = Path(path)
-    if str(path) == "demo" and not folder.exists():
+    # Commands use it without being told to, wherever they run: any folder may be called so.
+    if str(path) == "demo" and not (folder / MANIFEST).is_file():
         folder = DEMO
     if not is_folder(folder):
         kind = "a file" if os.path.lexists(folder) else "nothing"

@@ -185,12 +185,12 @@ class Codec(LoadedBundle, ManyPictures):
         Where streams are files of a known format, any such file does, in one chunk; its `form` is
         the format.
         """
+        whole = container.as_bytes(data)
         model = self.bundle.manifest.file_model
         if model is not None:
-            whole = bytes(data)
             width, height = jpeg.size(whole)
             return Stream(width, height, Padding(), self.bundle.fingerprint, (whole,), model)
-        parts = container.unpack(bytes(data))
+        parts = container.unpack(whole)
         check_belongs(parts, self.bundle)
         return parts
 

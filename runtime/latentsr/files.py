@@ -6,6 +6,8 @@ import contextlib
 import glob
 import os
 import secrets
+import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -25,8 +27,12 @@ _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Call `write` on a new file beside `path`, then rename it to `path`.
 
-    Raises UsageError where the folder is missing or cannot be written.
+    A link stays one: the file that it names is replaced. Devices and pipes, such as /dev/null, are
+    written to as they are. Raises UsageError where the folder is missing or cannot be written.
     """
+    if _is_special(path):
+        return _write_into(path, write)
+    path = _without_link(path)
     # Not tempfile: its files are private, and finding out what other files here would be allowed
     # means to change the process's mask for a moment, which other threads' files would see.
     # The longest names that a folder may hold have no room for more.
@@ -44,6 +50,30 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise _cannot_write(path, error) from None
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether there is what a rename would take away: neither a file nor a folder, nor nothing."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _without_link(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
+    except OSError:  # no possible name: reported where it is opened
+        return path
+
+
+def _write_into(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    try:
+        with path.open("wb") as file:
+            write(file)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -82,6 +112,21 @@ def named_path(name: str) -> Path:
             "name is empty: found '', expected a file or folder; pass its name, . for this folder"
         )
     return Path(name)
+
+
+def output_path(name: str) -> Path:
+    """As `named_path`, of results; a name that ends in a slash is a folder's, made if missing."""
+    path = named_path(name)
+    if name.endswith(("/", os.sep)):
+        _make_folder(path)
+    return path
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
 
 
 def expand(inputs: Iterable[str | Path], suffixes: Sequence[str]) -> list[Path]:
@@ -150,16 +195,13 @@ def name_outputs(
     if output is not None and len(inputs) == 1 and not folder and not is_folder(output):
         return [output]
     if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot_write(output, error) from None
+        _make_folder(output)
     names = [(path.parent if output is None else output) / f"{path.stem}{ending}"
              for path in inputs]  # fmt: skip
-    doubled = {str(name) for name in names if names.count(name) > 1}
+    doubled = [str(name) for name, times in Counter(names).items() if times > 1]
     if doubled:
         raise UsageError(
-            f"outputs collide: found {sorted(doubled)[0]} for several inputs, expected different "
+            f"outputs collide: found {min(doubled)} for several inputs, expected different "
             "names; rename the inputs or run them apart"
         )
     return names
@@ -173,6 +215,15 @@ def check_apart(source: Path, target: Path) -> None:
         raise UsageError(
             f"output would replace its input: found {target} for both, expected different names; "
             "choose another output folder or file"
+        )
+
+
+def check_free(target: Path) -> None:
+    """Refuse to write over a file that nobody named: it may be what a stream was made of."""
+    if os.path.lexists(target):
+        raise UsageError(
+            f"output is there already: found {target}, which may be the picture that was encoded, "
+            "expected a free name; name the output with -o"
         )
 
 

@@ -58,7 +58,8 @@ def to_rgb8(source: str | os.PathLike[str] | Image | np.ndarray) -> Picture:
     already. Raises ImageError for what is missing, damaged, too large or of another kind.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        # Of subclasses the samples alone: np.matrix has no third axis, and says so by crashing.
+        return _from_array(np.asarray(source))
     if isinstance(source, str | os.PathLike):
         return _from_file(Path(source))
     from PIL import Image as Pillow

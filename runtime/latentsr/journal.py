@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,8 +156,13 @@ def _end_last_line(path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, str] | None:
-    """Size and SHA-256 of a file, None where there is none that can be read."""
+    """Size and SHA-256 of a file, None where there is none that can be read.
+
+    None of a pipe as well: what is read of it here would be missing where it is decoded.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return file.tell(), digest

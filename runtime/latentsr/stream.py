@@ -102,6 +102,18 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def as_bytes(data: bytes | bytearray | memoryview) -> bytes:
+    """What was given as a stream; StreamError for what holds no bytes, such as a file's name."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        raise StreamError(
+            f"not a stream: found {type(data).__name__}, expected bytes; read the file first"
+        ) from None
+
+
 def pack(stream: Stream) -> bytes:
     """Write a stream; ImageError or ValueError where a field does not fit the format."""
     check_size(stream.width, stream.height)

@@ -192,6 +192,19 @@ def test_a_failing_contender_says_why(how: str, words: str, monkeypatch: Any) ->
         contender.close()
 
 
+def test_files_in_the_current_folder_are_no_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "PIL", "queue", "latentsr"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not asked for')")
+    monkeypatch.chdir(tmp_path)
+    contender = Contender(Plan("lr", "route", Setup("demo", options={"route": "lr"})))
+    try:
+        assert contender.start().scale == 1
+    finally:
+        contender.close()
+
+
 def latentsr(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from latentsr.cli import main; main()", *arguments],

@@ -120,7 +120,7 @@ def test_the_command_fails_where_asked_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("threshold", ["", "x", "-1%", "nan"])
 def test_bad_thresholds(tmp_path: Path, threshold: str) -> None:
     a = write(tmp_path / "a.json", made(1))
-    result = run(a, a, "--fail-if-slower", threshold or "five")
+    result = run(a, a, "--fail-if-slower", threshold)
     assert isinstance(result.exception, UsageError)
 
 
@@ -131,7 +131,7 @@ def damaged() -> list[tuple[str, Any]]:
         ("routes", 0, "launch_stages"), ("routes", 0, "latency_ms", "p50"), ("schema_version",),
         ("routes", 0, "stages", 0, "ms"), ("pictures",), ("routes", 0, "launches", 0),
     ):  # fmt: skip
-        for wrong in (None, "x", [], -1, [["x"]], {"a": float("nan")}):
+        for wrong in (None, "x", [], -1, [["x"]], {"a": float("nan")}, [[10**400]]):
             value: Any = copy.deepcopy(made(1))
             place = value
             for key in path[:-1]:

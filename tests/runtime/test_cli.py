@@ -50,6 +50,27 @@ def test_files_of_compressai(folder: Path) -> None:
     assert "not a file of CompressAI" in done.stderr
 
 
+def test_decoding_does_not_cost_the_photograph(folder: Path) -> None:
+    """Streams and pictures lie beside what they are made of: the names meet there."""
+    photograph = (folder / "0.png").read_bytes()
+    latentsr("encode", "0.png", "1.png", cwd=folder)
+    (folder / "1.png").unlink()
+    done = latentsr("decode", "0.lss", "1.lss", cwd=folder, code=2)
+    assert "output is there already: found 0.png" in done.stderr
+    assert (folder / "0.png").read_bytes() == photograph and (folder / "1.png").exists()
+    for _ in range(2):
+        latentsr("upscale", "0.lss", cwd=folder)  # a name that says what it is
+    latentsr("decode", "0.lss", "-o", "0.png", cwd=folder)
+    assert (folder / "0.png").read_bytes() != photograph
+
+
+def test_a_slash_at_the_end_means_a_folder(folder: Path) -> None:
+    latentsr("encode", "0.png", "-o", "new/streams/", cwd=folder)
+    assert [path.name for path in (folder / "new" / "streams").iterdir()] == ["0.lss"]
+    done = latentsr("encode", "0.png", "-o", "1.png/", cwd=folder, code=2)
+    assert "output cannot be written: found File exists at 1.png" in done.stderr
+
+
 def test_folders_and_globs_go_on_after_a_bad_file(folder: Path) -> None:
     (folder / "1.png").write_bytes(b"\x89PNG no")
     done = latentsr("encode", "*.png", "-o", "out", "--json", cwd=folder, code=2)

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,36 @@ def test_wrong_arguments(codec: Codec) -> None:
         latentsr.load("demo", threads=0)
     with latentsr.load("demo", device="tpu") as elsewhere, pytest.raises(BackendError):
         elsewhere.encode(photo(16, 16))
+
+
+@pytest.mark.parametrize("given", ["photo.lss", Path("photo.lss"), None, 5, [76, 83, 82]])
+def test_what_is_no_stream(codec: Codec, given: object) -> None:
+    """A number or a path has bytes of its own, by Python's rules: zeros, and its name."""
+    with pytest.raises(StreamError, match=f"not a stream: found {type(given).__name__}, expected"):
+        codec.decode(given)  # type: ignore[arg-type]
+    with pytest.raises(StreamError, match="not a stream"):
+        list(codec.upscale_many([given]))  # type: ignore[list-item]
+
+
+def test_streams_of_every_kind(codec: Codec) -> None:
+    stream = codec.encode(photo(16, 16))
+    expected = codec.decode(stream)
+    for kind in (bytearray, memoryview, lambda data: np.frombuffer(data, np.uint8)):
+        assert np.array_equal(codec.decode(kind(stream)), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"region": (3, 5, 40, 30)}, {"memory": "8MiB"}])
+def test_pictures_are_the_caller_s_to_change(codec: Codec, options: dict[str, Any]) -> None:
+    stream = codec.encode(photo(64, 48))
+    for name, route in codec.bundle.manifest.routes.items():
+        if route.kind == "decode":
+            made = codec.decode(stream, name, **options)
+            assert made.flags.writeable and made.flags.c_contiguous, name
+
+
+def test_names_are_shown_before_they_are_used() -> None:
+    """To who asks an interpreter to complete ``latentsr.``."""
+    assert set(latentsr.__all__) <= set(dir(latentsr))
 
 
 def test_close_and_warmup(codec: Codec) -> None:

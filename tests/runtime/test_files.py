@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from latentsr.files import (
     STREAMS,
     check_apart,
     expand,
+    name_outputs,
     pair_up,
     read_stream,
     write_bytes,
@@ -45,6 +46,61 @@ def test_the_longest_names_can_be_written(tmp_path: Path, length: int) -> None:
     path = tmp_path / ("n" * length + ".png")
     write_bytes(path, b"data")
     assert path.read_bytes() == b"data" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "a.png").write_bytes(b"old")
+    for name in ("a.png", "missing.png"):
+        (tmp_path / name).symlink_to(Path("disk") / name)
+        write_bytes(tmp_path / name, b"new")
+        assert (tmp_path / name).is_symlink() and (disk / name).read_bytes() == b"new"
+    assert sorted(path.name for path in disk.iterdir()) == ["a.png", "missing.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_pipes_and_devices_are_written_to(tmp_path: Path) -> None:
+    """A rename would put a file in the place of /dev/null where root writes to it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Opened for both directions it waits for nobody, and holds what is written until it is read.
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        write_bytes(pipe, b"data")
+        assert pipe.is_fifo() and os.read(reader, 9) == b"data"
+    finally:
+        os.close(reader)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="the system has no names for pipes")
+def test_pipes_as_inputs_are_read_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As shells make them: `latentsr decode <(fetch a) <(fetch b) -o pictures`."""
+
+    def job(source: Path, target: Path) -> dict[str, Any]:
+        target.write_bytes(source.read_bytes())
+        return {"width": 4}
+
+    ends = [os.pipe() for _ in range(2)]
+    for number, (_, into) in enumerate(ends):
+        os.write(into, b"data %d" % number)
+        os.close(into)
+    pairs = [(Path(f"/dev/fd/{end}"), tmp_path / f"{n}.png") for n, (end, _) in enumerate(ends)]
+    run_pairs(pairs, job, 1, Manner(), {})
+    for number, (end, _) in enumerate(ends):
+        os.close(end)
+        assert (tmp_path / f"{number}.png").read_bytes() == b"data %d" % number
+    assert capsys.readouterr().err == ""
+
+
+def test_thousands_of_names_are_not_compared_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    monkeypatch.setattr(
+        PurePath, "__eq__", lambda one, other: compared.append(1) or str(one) == str(other)
+    )
+    assert len(name_outputs([Path(f"{n}.png") for n in range(100)], None, ".lss")) == 100
+    assert len(compared) < 1000
 
 
 def test_output_and_input_that_are_one_file_are_refused(tmp_path: Path) -> None:
@@ -91,6 +147,15 @@ def test_any_name_can_be_printed(
     done = latentsr("decode", "é→.lss", "-o", "é→.png", cwd=tmp_path)
     assert done.stdout.startswith("\\xe9\\u2192.png: ")
     assert "bundle  " in latentsr("inspect", "demo", cwd=tmp_path).stdout
+
+
+def test_nobody_need_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has no stdout where whoever began the command closed it: `latentsr … >&-`."""
+    monkeypatch.setattr("sys.stdout", None)
+    made = []
+    pairs = [(tmp_path / name, tmp_path / f"{name}.png") for name in "ab"]
+    run_pairs(pairs, lambda source, target: made.append(target) or {}, 1, Manner(), {})
+    assert made == [target for _, target in pairs]
 
 
 def test_outputs_may_be_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_encode_at_a_time(expected: dict[str, bytes], tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_goes_on(streams: Path, tmp_path: Path, how: signal.Signals) -> None:
     command = ["upscale", str(streams), "--route", "pixel_x4", "-o", "out", "--jobs", "2"]
     latentsr(*command[:-4], "-o", "whole", "--jobs", "2", cwd=tmp_path, code=2)
@@ -100,12 +100,14 @@ def test_an_interrupted_run_goes_on(streams: Path, tmp_path: Path, how: signal.S
         begun.process.send_signal(how)
         rest, words = begun.finish()
     code = begun.process.returncode
-    assert code == (130 if how == signal.SIGINT else -signal.SIGKILL), words
-    if how == signal.SIGINT:
+    assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130), words
+    if how != signal.SIGKILL:
         assert "--resume" in words and "Traceback" not in words
     assert len(seen) + len(rest) < COUNT
     journals = list((tmp_path / "out").glob(".latentsr-*.jsonl"))
     assert len(journals) == 1
+    if how != signal.SIGKILL:
+        assert list((tmp_path / "out").glob(".*")) == journals
     # What a crash in the middle of a write leaves, and a picture that someone cut.
     with journals[0].open("ab") as file:
         file.write(b'{"output": "13')

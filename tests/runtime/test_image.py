@@ -30,6 +30,8 @@ def test_arrays_of_all_shapes() -> None:
     for form in (gray, gray[..., None]):
         assert np.array_equal(to_rgb8(form), np.stack([gray] * 3, axis=-1))
     assert np.array_equal(to_rgb8(RGBA), _blend(RGBA))
+    # It refuses a third axis, and NumPy 1 may end the process over that.
+    assert np.array_equal(to_rgb8(np.asmatrix(gray)), to_rgb8(gray))
     turned = to_rgb8(RGB[::-1].transpose(1, 0, 2))
     assert turned.flags.c_contiguous and turned.shape == (5, 7, 3)
 

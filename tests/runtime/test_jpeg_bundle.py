@@ -234,6 +234,9 @@ def test_command_line(bundle: Path, tmp_path: Path, picture: np.ndarray) -> None
     before = (tmp_path / "other.jpg").read_bytes()
     done = command("encode", "other.jpg", "-m", bundle, cwd=tmp_path, code=2)
     assert "output would replace its input" in done.stderr
+    for name in ("decode", "upscale"):
+        done = command(name, "other.jpg", "-o", "other.jpg", "-m", bundle, cwd=tmp_path, code=2)
+        assert "output would replace its input" in done.stderr
     assert (tmp_path / "other.jpg").read_bytes() == before
     done = command("encode", "photo.png", "--route", "lr", "-m", bundle, cwd=tmp_path, code=2)
     assert "no such encode route" in done.stderr

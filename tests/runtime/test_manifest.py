@@ -140,6 +140,30 @@ def test_places_that_are_no_bundle(tmp_path: Path) -> None:
             latentsr.load(place)
 
 
+def test_demo_is_the_shipped_bundle_unless_another_has_the_name(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    here = Path("demo")
+    here.mkdir()
+    assert Bundle("demo").path == DEMO
+    here.rmdir()
+    here.write_text("a program, perhaps")
+    assert Bundle("demo").path == DEMO
+    here.unlink()
+    copied.rename(here)
+    assert Bundle("demo").path == here
+
+
+def test_a_program_may_change_its_folder(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, picture: np.ndarray
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    with latentsr.load(copied.name, threads=1) as codec:
+        monkeypatch.chdir(copied)
+        assert codec.decode(codec.encode(picture)).shape == picture.shape
+
+
 def test_unknown_names() -> None:
     with pytest.raises(UsageError, match="expected one of ort, ort-tensorrt, openvino"):
         latentsr.load("demo", backend="abacus")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from latentsr.digits import apart
@@ -18,7 +19,7 @@ from latentsr.tiling.plan import cut
     [
         ("1GiB", 1 << 30), ("64MiB", 64 << 20), ("1.5 GiB", 3 << 29), ("2048KiB", 2 << 20),
         ("64mb", 64 * 10**6), (" 2GB ", 2 * 10**9), ("1048576", 1 << 20), (1 << 21, 1 << 21),
-        ("1TiB", 1 << 40),
+        ("1TiB", 1 << 40), (np.int64(1 << 21), 1 << 21),
     ],
 )  # fmt: skip
 def test_sizes(text: str | int, size: int) -> None:

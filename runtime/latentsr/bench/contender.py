@@ -74,8 +74,9 @@ class Contender:
         if plan.setup.threads is not None:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(plan.setup.threads))
         environment[SPAWNED] = str(time.monotonic_ns())
+        # -P: nothing that lies in the current folder is a module, whatever its name.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "latentsr.bench.worker", plan.subject],
+            [sys.executable, "-P", "-m", "latentsr.bench.worker", plan.subject],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
             encoding="utf-8", env=environment,
         )  # fmt: skip

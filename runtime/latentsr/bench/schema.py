@@ -47,7 +47,7 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -141,11 +141,12 @@ def _figures(value: object, where: str) -> None:
 
 
 def _number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    # Not math.isfinite, which raises OverflowError of whole numbers with hundreds of digits.
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value) and value > 0
+    return _number(value) and value > 0
 
 
 def _fault(where: str, key: str, expected: str) -> UsageError:

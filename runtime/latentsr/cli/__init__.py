@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 import warnings
 from importlib.metadata import entry_points
@@ -42,6 +43,9 @@ def main() -> None:
 
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())
+    # As Ctrl-C does: what is begun is put in order, and no temporary files are left.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except (LatentSRError, OSError, MemoryError) as error:

@@ -25,22 +25,22 @@ def compare(
     ],
     after: Annotated[Path, typer.Argument(help="A later one.", parser=named_path)],
     fail_if_slower: Annotated[
-        str, typer.Option(help="Exit with 1 where a contender is slower by more than this.")
-    ] = "",
+        str | None, typer.Option(help="Exit with 1 where a contender is slower by more than this.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two results, noise considered, and say which stage a slowdown comes from."""
     from latentsr.bench.compare import compare as compare_results
     from latentsr.bench.schema import read_result
 
-    threshold = _share(fail_if_slower or "5%")
+    threshold = _share("5%" if fail_if_slower is None else fail_if_slower)
     found = compare_results(read_result(before), read_result(after), threshold)
     if as_json:
         listed = {"changes": [c.as_dict() for c in found.changes], "cautions": found.cautions}
         typer.echo(json.dumps(listed, indent=1))
     else:
         _print(found)
-    if fail_if_slower and found.slower:
+    if fail_if_slower is not None and found.slower:
         raise typer.Exit(EXIT_SLOWER)
 
 

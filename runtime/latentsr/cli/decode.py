@@ -107,7 +107,14 @@ def decode_files(
     """
     from latentsr.cli.batch import run_jobs
     from latentsr.compressai_file import to_stream
-    from latentsr.files import COMPRESSAI_FILES, pair_up, read_stream, stream_suffixes
+    from latentsr.files import (
+        COMPRESSAI_FILES,
+        check_apart,
+        check_free,
+        pair_up,
+        read_stream,
+        stream_suffixes,
+    )
     from latentsr.pipeline.many import stream_budget
 
     foreign = file_format is FileFormat.compressai
@@ -117,6 +124,10 @@ def decode_files(
     def job(own: Codec, source: Path, target: Path, allowance: Allowance | None) -> dict[str, Any]:
         data = read_stream(source)
         data = to_stream(own.bundle, data) if foreign else data
+        own.open_stream(data)  # what is no stream is said before what is wrong with the output
+        check_apart(source, target)
+        if output is None and target.stem == source.stem:
+            check_free(target)
         width, height = write(own, data, target, stream_budget(own, data, allowance))
         timeline = own.timeline
         facts = {"width": width, "height": height, "ms": timeline.ms, "stages": timeline.as_dict()}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from latentsr.files import named_path
+from latentsr.files import output_path
 
 
 class Precision(StrEnum):
@@ -43,7 +43,7 @@ OutputOption = Annotated[
         "--output",
         "-o",
         help="Output file, or folder for a folder or several inputs.",
-        parser=named_path,
+        parser=output_path,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]

@@ -39,7 +39,8 @@ def tracked(items: Iterable[Item], total: int, console: Console | None = None) -
     progress = Progress(
         *columns, console=console, transient=True, disable=total < 2 or not console.is_terminal,
         # Results that go to a file must not be drawn on the terminal in its place.
-        redirect_stdout=sys.stdout.isatty(),
+        # There is no stdout where whoever began the command closed it.
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )  # fmt: skip
     with progress:
         task = progress.add_task("", total=total)

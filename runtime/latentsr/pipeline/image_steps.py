@@ -172,4 +172,5 @@ def _resampled(image: np.ndarray, width: int, height: int, step: Mapping[str, An
     from PIL import Image
 
     method = Image.Resampling[step["filter"].upper()]
-    return np.asarray(Image.fromarray(image).resize((width, height), method))
+    # A copy: what Pillow lends cannot be written to, and this may be what a caller gets.
+    return np.array(Image.fromarray(image).resize((width, height), method))

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from latentsr.digits import sizes_apart
 from latentsr.errors import BudgetError, UsageError
 from latentsr.tiling.parts import Span
@@ -27,8 +29,8 @@ def parse_memory(given: str | int) -> int:
     Raises UsageError for anything else, and below 1 MiB.
     """
     size = -1
-    if isinstance(given, int) and not isinstance(given, bool):
-        size = given
+    if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+        size = int(given)
     elif isinstance(given, str) and (match := _WORD.fullmatch(given)):
         unit, number = UNITS.get(match[2].upper()), float(match[1])
         # Of hundreds of digits float makes infinity, which is no int.

@@ -61,7 +61,8 @@ def to_array(
     work_of = _Opened(codec, data, route, memory, region)
     sink = ArraySink(work_of.region)
     work_of.run(_Checked(sink), 0)
-    return np.asarray(sink.array)
+    # A single piece may be a part of a larger array, which would stay, or one that Pillow lends.
+    return np.require(sink.array, requirements=["C", "W"])
 
 
 def to_file(
