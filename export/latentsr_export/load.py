@@ -44,6 +44,18 @@ def load_codec(checkpoint: str | Path) -> nn.Module:
     return network
 
 
+def load_codec_of(family: str, checkpoint: str | Path) -> nn.Module:
+    """As `load_codec`, for systems of one family; CheckpointError where it is another."""
+    network = load_codec(checkpoint)
+    found = find_codec(network.state_dict(), str(checkpoint)).NAME
+    if found != family:
+        raise CheckpointError(
+            f"codec is of another family: found {found} in {checkpoint}, expected {family}; pass a "
+            "checkpoint of that family"
+        )
+    return network
+
+
 def ready(network: nn.Module) -> nn.Module:
     """Evaluation mode, and those entropy tables made that the checkpoint was saved without."""
     model: Any = network.eval()
