@@ -11,7 +11,7 @@ import hashlib
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from latentsr.errors import CheckpointError
 
 # Keys under which training scripts keep the state dict; an averaged copy is the better network.
 WRAPPERS = (
-    "params_ema", "params-ema", "model_ema", "state_dict", "model_state_dict", "network",
-    "params", "model", "net", "generator", "netG", "net_g",
+    "params_ema", "params-ema", "model_ema", "ema_state_dict", "state_dict_ema", "ema",
+    "state_dict", "model_state_dict", "network", "params", "model", "net", "generator", "netG",
+    "net_g",
 )  # fmt: skip
 # What DataParallel and torch.compile put in front of every key.
 PREFIXES = ("module.", "_orig_mod.")
@@ -48,6 +49,23 @@ def load_state(path: str | Path, strip: Sequence[str] = ()) -> dict[str, Tensor]
     state = _unwrap(content, path)
     checked = {key: _checked(key, value, path) for key, value in state.items()}
     return _strip(checked, (*PREFIXES, *strip))
+
+
+def without_owner(
+    state: dict[str, Tensor], known: Callable[[Mapping[str, Tensor]], bool]
+) -> dict[str, Tensor]:
+    """The state dict without the word that stands before all its names, where `known` needs it so.
+
+    PyTorch Lightning puts there the name of the attribute that holds the network: ``model.``,
+    ``net.``, or any. What `known` accepts at no depth comes back as it is.
+    """
+    found = state
+    while not known(found):
+        words = {key.partition(".")[0] for key in found}
+        if len(words) != 1 or not all("." in key for key in found):
+            return state
+        found = {key.partition(".")[2]: value for key, value in found.items()}
+    return found
 
 
 def source_hash(path: str | Path) -> str:
@@ -117,9 +135,9 @@ def _unwrap(content: Any, path: Path) -> Mapping[str, Any]:
     for _ in range(_MAX_DEPTH):
         if not isinstance(content, Mapping):
             break
-        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
-        if len(content) == 1 and not inner:
-            inner = [value for value in content.values() if isinstance(value, Mapping)]
+        inner = _inside(content)
+        # Under such names some scripts keep settings too, which must not hide the network.
+        inner = [value for value in inner if _holds_state(value)] or inner
         if not inner:
             break
         content = inner[0]
@@ -131,6 +149,21 @@ def _unwrap(content: Any, path: Path) -> Mapping[str, Any]:
     if not content:
         raise CheckpointError(f"checkpoint is empty: found no tensors in {path}; save it again")
     return content
+
+
+def _inside(content: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
+    """The mappings in which the state dict may be, the likeliest first."""
+    named = [content[key] for key in WRAPPERS if key in content]
+    if len(content) == 1 and not named:
+        named = list(content.values())
+    return [value for value in named if isinstance(value, Mapping)]
+
+
+def _holds_state(content: Mapping[Any, Any], depth: int = _MAX_DEPTH) -> bool:
+    """Whether this is a state dict, or wrappers lead from it to one."""
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        return True
+    return depth > 0 and any(_holds_state(value, depth - 1) for value in _inside(content))
 
 
 def _checked(key: object, value: object, path: Path) -> Tensor:

@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 from latentsr.errors import CheckpointError, ExportError
-from latentsr_export.checkpoint import load_state
+from latentsr_export.checkpoint import load_state, without_owner
 from latentsr_export.networks.factorized import with_table_buffers
 from latentsr_export.parts import CodecParts
-from latentsr_export.registry import find_codec, find_latent_sr
+from latentsr_export.registry import CODECS, LATENT_SR, find_codec, find_latent_sr
+from latentsr_export.soundness import check_spread, check_tables, check_weights
 from latentsr_export.zoo import is_zoo_name, load_zoo
 
 PIXEL_SR = "pixel_sr"
@@ -27,6 +28,7 @@ Networks = Path_ | Mapping[str, Path_] | Sequence[Path_ | tuple[str, Path_]] | N
 def load_codec(checkpoint: str | Path) -> nn.Module:
     """CompressAI's model of a checkpoint or zoo name, in eval mode with entropy tables."""
     state = load_zoo(str(checkpoint)) if is_zoo_name(checkpoint) else load_state(checkpoint)
+    state = without_owner(state, lambda found: any(family.detect(found) for family in CODECS))
     family = find_codec(state, str(checkpoint))
     try:
         network = family.build(with_table_buffers(state))
@@ -35,7 +37,23 @@ def load_codec(checkpoint: str | Path) -> nn.Module:
             f"weights do not fit {family.NAME}: found {str(error).splitlines()[-1].strip()[:200]}, "
             "expected CompressAI's names and shapes; save the model's own state_dict()"
         ) from None
-    return ready(network)
+    check_weights(network, str(checkpoint))
+    check_spread(network, str(checkpoint))
+    network = ready(network)
+    check_tables(network, str(checkpoint))
+    return network
+
+
+def load_codec_of(family: str, checkpoint: str | Path) -> nn.Module:
+    """As `load_codec`, for systems of one family; CheckpointError where it is another."""
+    network = load_codec(checkpoint)
+    found = find_codec(network.state_dict(), str(checkpoint)).NAME
+    if found != family:
+        raise CheckpointError(
+            f"codec is of another family: found {found} in {checkpoint}, expected {family}; pass a "
+            "checkpoint of that family"
+        )
+    return network
 
 
 def ready(network: nn.Module) -> nn.Module:
@@ -52,8 +70,11 @@ def codec_parts(network: nn.Module) -> CodecParts:
 
 def load_latent_sr(path: str | Path) -> nn.Module:
     """A latent SR decoder in eval mode; CheckpointError for what is none."""
-    state = load_state(path)
+    state = without_owner(
+        load_state(path), lambda found: any(kind.detect(found) for kind in LATENT_SR)
+    )
     network: nn.Module = find_latent_sr(state, str(path)).from_state_dict(state).eval()
+    check_weights(network, str(path))
     return network
 
 
@@ -75,7 +96,8 @@ def by_name(pixel_sr: Networks) -> dict[str, Path_]:
             known = f" (given already: {', '.join(found)})" if name in found else ""
             raise ExportError(
                 f"name of a pixel SR network cannot be used: found {name!r}{known}, expected "
-                f"letters, digits and _, not {', '.join(_TAKEN)}; write NAME=FILE with another name"
+                "at most 32 small letters, digits and _, a letter first, not "
+                f"{', '.join(_TAKEN)}; write NAME=FILE with another name"
             )
         found[str(name)] = path
     return found

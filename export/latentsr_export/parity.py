@@ -89,16 +89,23 @@ def _compare(entry: dict[str, float], found: np.ndarray, expected: np.ndarray) -
             f"graph output has the wrong shape: found {found.shape}, expected {expected.shape}; "
             "the network cannot be traced with dynamic height and width"
         )
-    difference = np.abs(found - expected)
-    entry["max_abs"] = max(entry["max_abs"], float(difference.max()))
+    with np.errstate(invalid="ignore"):  # infinity less infinity: NaN, which is told below
+        difference = np.abs(found - expected)
+    # numpy's maximum keeps NaN, which Python's loses where it comes second.
+    entry["max_abs"] = float(np.maximum(entry["max_abs"], difference.max()))
     entry["mean_abs"] += float(difference.mean())
-    entry["peak"] = max(entry["peak"], float(np.abs(expected).max()))
+    entry["peak"] = float(np.maximum(entry["peak"], np.abs(expected).max()))
 
 
 def _finished(table: Table, count: int, exact: set[str]) -> Table:
     for name, ports in table.items():
         for port, entry in ports.items():
             entry["mean_abs"] /= count
+            if not np.isfinite(entry["peak"]):
+                raise ExportError(
+                    f"graph {name} makes values that are not finite: found {entry['peak']} at "
+                    f"output {port} in torch, expected numbers; check the network's weights"
+                )
             bound = 0.0 if name in exact else TOLERANCE * max(entry["peak"], 1.0)
             # `not <=` also catches NaN.
             if not entry["max_abs"] <= bound:

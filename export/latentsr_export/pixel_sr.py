@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentsr.errors import CheckpointError
-from latentsr_export.checkpoint import load_state
+from latentsr_export.checkpoint import load_state, without_owner
 from latentsr_export.networks.carn import CARN
 from latentsr_export.networks.edsr import EDSR
 from latentsr_export.networks.imdn import IMDN
@@ -26,6 +26,7 @@ from latentsr_export.networks.rlfn import RLFN
 from latentsr_export.networks.rrdbnet import RRDBNet
 from latentsr_export.networks.srresnet import SRResNet
 from latentsr_export.networks.wdsr import WDSR
+from latentsr_export.soundness import check_weights
 
 
 class PixelSRNetwork(Protocol):
@@ -85,6 +86,9 @@ def load_pixel_sr(path: str | Path, scale: int | None = None) -> PixelSR:
     pictures, and scales that the file does not hold.
     """
     state = load_state(path, strip=_PREFIXES)
+    state = without_owner(
+        state, lambda found: any(kind.detect(found) for kind in PIXEL_SR_NETWORKS)
+    )
     network = recognise_own(state, str(path), scale) or _from_spandrel(state, str(path))
     if network.scale < 2 or scale not in (None, network.scale):
         wanted = "2 or more" if scale is None else scale
@@ -92,6 +96,7 @@ def load_pixel_sr(path: str | Path, scale: int | None = None) -> PixelSR:
             f"network does not enlarge pictures that much: found {network.name} of scale "
             f"{network.scale} in {path}, expected scale {wanted}; choose another file"
         )
+    check_weights(network.module, str(path))
     network.module.eval().requires_grad_(False)
     return network
 

@@ -6,6 +6,7 @@ import collections
 import hashlib
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
 
 from latentsr.errors import CheckpointError  # noqa: E402
-from latentsr_export.checkpoint import load_state, source_hash  # noqa: E402
+from latentsr_export.checkpoint import load_state, source_hash, without_owner  # noqa: E402
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.count": torch.tensor(7)}
 
@@ -54,6 +55,11 @@ def test_safetensors_whatever_the_suffix(tmp_path: Path, name: str) -> None:
         {"something": collections.OrderedDict(STATE)},
         {f"module.{k}": v for k, v in STATE.items()},
         {"state_dict": {f"module._orig_mod.{k}": v for k, v in STATE.items()}},
+        {"epoch": 3, "state_dict": {"b": torch.ones(1)}, "ema_state_dict": STATE},
+        {"state_dict": {"b": torch.ones(1)}, "state_dict_ema": {"model": STATE, "decay": 0.9}},
+        {"params": {"lr": 1e-4, "steps": 3}, "network": {"N": 10}, "net": STATE},
+        {"ema": {"decay": 0.9, "shadow": {"b": torch.ones(1)}}, "state_dict": STATE},
+        {"model": {}, "state_dict": STATE},
     ],
 )  # fmt: skip
 def test_wrappers_and_prefixes(tmp_path: Path, wrapped: dict[str, Any]) -> None:
@@ -67,6 +73,18 @@ def test_prefixes_stay_where_not_all_keys_share_them(tmp_path: Path) -> None:
     path = _saved(tmp_path, inner)
     assert set(load_state(path)) == set(inner)
     assert set(load_state(path, strip=("model.",))) == {"0.weight", "1.weight"}
+
+
+@pytest.mark.parametrize("owner", ["model.", "codec.net."])
+def test_the_word_before_all_names_goes_where_the_network_is_then_known(owner: str) -> None:
+    def known(found: Mapping[str, torch.Tensor]) -> bool:
+        return "a.weight" in found
+
+    owned = {f"{owner}{key}": value for key, value in STATE.items()}
+    assert _same(without_owner(owned, known))
+    assert _same(without_owner(STATE, known))
+    for other in ({**owned, "loss.weight": torch.ones(1)}, {"model": torch.ones(1)}, {}):
+        assert without_owner(other, known) is other
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])

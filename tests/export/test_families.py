@@ -109,7 +109,9 @@ def test_export_is_reproducible(exported: tuple[Any, Path], tmp_path: Path) -> N
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("wrap", ["nested", "prefixed", "without tables", "safetensors"])
+@pytest.mark.parametrize(
+    "wrap", ["nested", "prefixed", "lightning", "without tables", "safetensors"]
+)
 def test_checkpoints_as_people_save_them(wrap: str, tmp_path: Path) -> None:
     network = made("bmshj2018-hyperprior")
     state = network.state_dict()
@@ -120,6 +122,9 @@ def test_checkpoints_as_people_save_them(wrap: str, tmp_path: Path) -> None:
         torch.save({"epoch": 3, "state_dict": state, "loss": 0.1}, path)
     elif wrap == "prefixed":
         torch.save({f"module.{key}": value for key, value in state.items()}, path)
+    elif wrap == "lightning":
+        kept = {f"model.{key}": value for key, value in state.items()}
+        torch.save({"state_dict": kept, "hyper_parameters": {"N": 10}, "callbacks": {}}, path)
     elif wrap == "without tables":
         tables = ("_quantized_cdf", "_cdf_length", "_offset", "scale_table")
         torch.save({k: v for k, v in state.items() if not k.endswith(tables)}, path)

@@ -14,6 +14,7 @@ from compressai.layers import GDN, GDN1  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from latentsr.errors import CheckpointError  # noqa: E402
+from latentsr_export.load import load_latent_sr  # noqa: E402
 from latentsr_export.networks.gdn import FoldedGDN, fold_gdn  # noqa: E402
 from latentsr_export.networks.latent_sr import LatentSR  # noqa: E402
 from latentsr_export.networks.latent_sr_light import LatentSRLight  # noqa: E402
@@ -108,6 +109,14 @@ def test_folded_gdn_is_equal(layer: type[nn.Module], inverse: bool) -> None:
 
 def test_folding_a_lone_gdn_returns_the_folded_layer() -> None:
     assert isinstance(fold_gdn(GDN(4)), FoldedGDN)
+
+
+def test_a_decoder_inside_another_module(tmp_path: Path) -> None:
+    network = LatentSR(7, 8, 1, 4, (8, 7, 6, 5, 4, 3))
+    kept = {f"model.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": kept, "epoch": 2}, tmp_path / "latent.ckpt")
+    loaded, latent = load_latent_sr(tmp_path / "latent.ckpt"), torch.randn(1, 7, 3, 2)
+    assert torch.equal(loaded(latent), network.eval()(latent))
 
 
 def test_demo_weights_load_strictly(data_dir: Path) -> None:

@@ -48,6 +48,16 @@ def _reduced(picture: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
     return whole, np.array(small)
 
 
+@pytest.mark.parametrize("owner", ["model.", "net.", "lit.generator."])
+def test_networks_inside_other_modules(tmp_path: Path, owner: str) -> None:
+    network = EDSR(5, 1, 2)
+    state = {f"{owner}{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "net.pth")
+    loaded, sample = load_pixel_sr(tmp_path / "net.pth"), torch.rand(1, 3, 6, 7)
+    assert loaded.name == "edsr" and loaded.scale == 2
+    assert torch.equal(loaded.module(sample), network.eval()(sample))
+
+
 def test_span_in_one_convolution_each(tmp_path: Path) -> None:
     pytest.importorskip("spandrel")
     from spandrel.architectures.SPAN import SPAN

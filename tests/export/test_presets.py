@@ -162,6 +162,31 @@ def test_sizes_come_from_checkpoints(
     assert jin["preset"]["options"] == {"quality": 10, "subsampling": "4:2:0", "first_relu": True}
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "text"),
+    [
+        ("jin-jpeg-car-sr", "car_layers", "100000"), ("jin-jpeg-car-sr", "features", "1025"),
+        ("jin-jpeg-car-sr", "blocks", "0"), ("suzuki-selective-detail", "share", "inf"),
+        ("suzuki-selective-detail", "share", "nan"), ("suzuki-selective-detail", "share", "9"),
+    ],
+)  # fmt: skip
+def test_networks_too_large_to_make(tmp_path: Path, name: str, option: str, text: str) -> None:
+    message = f"option {option} is out of range: found '{text}', expected .* above 0, at most"
+    with pytest.raises(UsageError, match=message):
+        export_preset(name, tmp_path / "x.lsr", None, True, SMALL, {option: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [("suzuki-selective-detail", "suzuki2021"), ("tun-car-lee-edsr", "lee2018")],
+)
+def test_codecs_of_another_family(
+    files: dict[str, Path], tmp_path: Path, name: str, family: str
+) -> None:
+    with pytest.raises(CheckpointError, match=f"found bmshj2018-hyp.*, expected {family}"):
+        export_preset(name, tmp_path / "x.lsr", {"codec": files["codec"]}, True, SMALL)
+
+
 def test_what_does_not_fit_is_named(files: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "x.lsr"
     with pytest.raises(UsageError, match="no such preset: found 'cdsr', expected one of cdsr-lat"):

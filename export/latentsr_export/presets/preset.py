@@ -38,13 +38,19 @@ class Option:
             value = _BOOLS.get(text) if isinstance(self.default, bool) else type(self.default)(text)
         except ValueError:
             value = None
-        positive = isinstance(value, (bool, str)) or (value is not None and value > 0)
-        if value is None or not positive or (self.choices and value not in self.choices):
-            expected = ", ".join(map(str, self.choices)) or type(self.default).__name__
+        most = _MOST.get(type(self.default), 0)
+        sized = isinstance(value, (bool, str)) or (value is not None and 0 < value <= most)
+        if value is None or not sized or (self.choices and value not in self.choices):
+            kind = type(self.default).__name__
+            limits = f"{kind} above 0, at most {most}" if most else kind
+            expected = ", ".join(map(str, self.choices)) or limits
             raise UsageError(f"option {name} is out of range: found {text!r}, expected {expected}")
         return value
 
 
+# Sizes of networks and shares of them: no published one is near, and what is far beyond takes all
+# memory or days.
+_MOST = {int: 1024, float: 8}
 _BOOLS = {"true": True, "false": False, "True": True, "False": False}
 
 

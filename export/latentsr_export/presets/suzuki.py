@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from latentsr_export.load import codec_parts, load_codec, ready
+from latentsr_export.load import codec_parts, load_codec_of, ready
 from latentsr_export.networks.suzuki import (
     DETAIL,
     ENCODER,
@@ -16,6 +17,7 @@ from latentsr_export.networks.suzuki import (
     LATENT,
     MAIN,
     SelectiveDetail,
+    Suzuki2021,
     enlarged_steps,
     native_steps,
 )
@@ -23,6 +25,11 @@ from latentsr_export.presets.preset import FULL, SMALL, Networks, Option, Preset
 from latentsr_export.presets.untrained import sample, seeded, settle
 from latentsr_export.routes import Chain, make_routes
 from latentsr_export.system import System
+
+
+def _load(path: str | Path, settings: Settings) -> nn.Module:
+    del settings
+    return load_codec_of(Suzuki2021.NAME, path)
 
 
 def _make(settings: Settings, networks: Networks) -> nn.Module:
@@ -90,7 +97,7 @@ PRESET = Preset(
         "residual modules and DISTS optimization. CVPR Workshops, CLIC, 2021"
     ),
     about="one latent, a main and a selective-detail decoder with a mask, an SR residual module",
-    roles={"codec": Role("the whole codec", lambda path, settings: load_codec(path), _make)},
+    roles={"codec": Role("the whole codec", _load, _make)},
     options={
         "share": Option("of the paper's features in the transforms", 1.0, (), True),
         "features": Option("features of the SR residual module", 64, (), True),

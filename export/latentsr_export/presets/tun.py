@@ -10,8 +10,8 @@ from torch import nn
 
 from latentsr.errors import CheckpointError, ExportError
 from latentsr_export.checkpoint import load_state
-from latentsr_export.load import PIXEL_SR, codec_parts, load_codec, ready, route_name
-from latentsr_export.networks.lee import LOG_OFFSET, ContextAdaptive
+from latentsr_export.load import PIXEL_SR, codec_parts, load_codec_of, ready, route_name
+from latentsr_export.networks.lee import LOG_OFFSET, ContextAdaptive, Lee2018
 from latentsr_export.networks.resampler import MULTIPLE, Resampler
 from latentsr_export.parts import GraphSpec, Step, graph_step
 from latentsr_export.pixel_sr import PixelSR, load_pixel_sr
@@ -43,6 +43,11 @@ def _make_resampler(settings: Settings, networks: Networks) -> Resampler:
     network = seeded(lambda: Resampler(settings["scale"], settings["resampler_features"]))
     initialise_as_triangle(network)
     return network
+
+
+def _load_codec(path: str | Path, settings: Settings) -> nn.Module:
+    del settings
+    return load_codec_of(Lee2018.NAME, path)
 
 
 def _make_codec(settings: Settings, networks: Networks) -> nn.Module:
@@ -139,9 +144,7 @@ PRESET = Preset(
     ),
     about="learned resampler, context-adaptive codec on the reduced picture, EDSR",
     roles={
-        "codec": Role(
-            "Lee et al.'s hybrid codec", lambda path, settings: load_codec(path), _make_codec
-        ),
+        "codec": Role("Lee et al.'s hybrid codec", _load_codec, _make_codec),
         RESAMPLER: Role("kernel generation network", _load_resampler, _make_resampler),
         PIXEL_SR: Role("EDSR of the resampler's pair", _load_sr, _make_sr),
     },
