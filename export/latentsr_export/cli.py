@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import warnings
 from pathlib import Path
@@ -73,8 +72,6 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """Export trained checkpoints to a bundle that the runtime runs without torch."""
-    # As SIGINT does by itself, so that nothing half-written stays: schedulers send this one.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     # CompressAI and torch warn about their own deprecated calls on import.
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
