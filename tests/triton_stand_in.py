@@ -20,18 +20,39 @@ class TritonError(Exception):
 
 
 class Tensor:
+    """misreads: as servers built before NumPy 2 read and make its arrays."""
+
+    misreads = False
+
     def __init__(self, name: str, array: np.ndarray) -> None:
         if not isinstance(name, str) or not isinstance(array, np.ndarray):
             raise TypeError("Tensor(name: str, array: numpy.ndarray)")
-        self._name, self._array = name, np.ascontiguousarray(array)
+        self._name, self.held = name, self._read(np.ascontiguousarray(array))
+
+    @classmethod
+    def from_dlpack(cls, name: str, tensor: object) -> Tensor:
+        if not cls.misreads:
+            raise ValueError("PyCapsule_GetPointer called with incorrect name")
+        made = cls.__new__(cls)
+        made._name, made.held = name, np.from_dlpack(tensor).copy()  # type: ignore[call-overload]
+        return made
 
     def name(self) -> str:
         return self._name
 
     def as_numpy(self) -> np.ndarray:
-        view = self._array.view()
+        view = self._read(self.held).view()
         view.flags.writeable = False
         return view
+
+    def __dlpack__(self, **how: object) -> object:
+        return self.held.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.held.__dlpack_device__()
+
+    def _read(self, array: np.ndarray) -> np.ndarray:
+        return np.full_like(array, array.flat[0]) if self.misreads and array.size else array
 
 
 class InferenceRequest:

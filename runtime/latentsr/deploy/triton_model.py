@@ -1,7 +1,9 @@
 """What Triton's Python backend runs for a model that `latentsr export-triton` wrote.
 
 `triton_python_backend_utils` exists in the server's own Python processes only. The interface is
-that of https://github.com/triton-inference-server/python_backend.
+that of https://github.com/triton-inference-server/python_backend. Servers built before NumPy 2
+misread the arrays of it, so that all samples are the first one: with it, tensors come and go by
+DLPack, which NumPy 1 on the other hand does not give to these servers.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import latentsr
 from latentsr.deploy.triton import BUNDLE, INPUT, OUTPUT
@@ -53,13 +57,24 @@ class TritonPythonModel:
     def _respond(self, request: Any) -> Any:
         stream = self._triton.get_input_tensor_by_name(request, INPUT)
         try:
-            picture = self._codec.decode(stream.as_numpy().tobytes(), self._route)
+            picture = self._codec.decode(_bytes_of(stream), self._route)
         except (LatentSRError, MemoryError) as error:
             return self._triton.InferenceResponse(
                 output_tensors=[], error=self._triton.TritonError(_in_words(error))
             )
-        made = self._triton.Tensor(OUTPUT, picture)
+        kind = self._triton.Tensor
+        made = (kind.from_dlpack if by_dlpack() else kind)(OUTPUT, picture)
         return self._triton.InferenceResponse(output_tensors=[made])
+
+
+def by_dlpack() -> bool:
+    """Whether tensors come and go by DLPack, see the module."""
+    return int(np.__version__.partition(".")[0]) >= 2
+
+
+def _bytes_of(tensor: Any) -> bytes:
+    found: np.ndarray = np.from_dlpack(tensor) if by_dlpack() else tensor.as_numpy()
+    return found.tobytes()
 
 
 def _in_words(error: LatentSRError | MemoryError) -> str:
