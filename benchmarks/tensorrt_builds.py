@@ -18,7 +18,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ from latentsr.bundle import Bundle
 from latentsr.errors import BackendError
 from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
-from latentsr.windows import Window
 from latentsr_export import exporter
 from latentsr_export.fp16.convert import convert
 from latentsr_export.fp16.gate import crops, reduced
@@ -81,19 +80,9 @@ def profile(data: bytes) -> Profile:
     return Profile(*parts)
 
 
-def graphs_of(bundle: Bundle) -> Iterator[tuple[str, bytes, bool]]:
-    """Label, bytes and whether it is FP16, for all that a backend could be given."""
-    for name, graph in bundle.manifest.graphs.items():
-        yield name, bundle.graph(name), False
-        for precision in graph.variants:
-            yield f"{name} {precision}", bundle.graph(name, precision), precision == "fp16"
-        pieces = graph.window.pieces if isinstance(graph.window, Window) else ()
-        for number in range(len(pieces)):
-            yield f"{name}#{number}", bundle.piece(name, number), False
-
-
 def bundle_rows(bundle: Bundle) -> dict[str, Any]:
-    return {label: row(data, label, half) for label, data, half in graphs_of(bundle)}
+    return {label: row(data, label, label.endswith(" fp16"))
+            for label, data in bundle.every_graph()}  # fmt: skip
 
 
 def with_fp16(bundle: Bundle, pictures: Pictures) -> dict[str, Any]:

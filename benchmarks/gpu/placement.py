@@ -24,7 +24,6 @@ from latentsr.backends import ort_session
 from latentsr.backends.base import EngineOptions
 from latentsr.bench.machine import describe_machine
 from latentsr.bundle import Bundle
-from latentsr.windows import Window
 
 GPU = EngineOptions(device="cuda")
 
@@ -34,14 +33,7 @@ def graphs_of(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.suffix == ".onnx":
         yield path.stem, path.read_bytes()
         return
-    bundle = Bundle(path)
-    for name, graph in bundle.manifest.graphs.items():
-        yield name, bundle.graph(name)
-        for precision in graph.variants:
-            yield f"{name} {precision}", bundle.graph(name, precision)
-        pieces = graph.window.pieces if isinstance(graph.window, Window) else ()
-        for number in range(len(pieces)):
-            yield f"{name}#{number}", bundle.piece(name, number)
+    yield from Bundle(path).every_graph()
 
 
 def placed(data: bytes, providers: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,16 @@ class Bundle:
             before if number else [(port, 0) for port in graph.inputs],
             behind if pieces[number].value else [(port, 0) for port in graph.outputs],
         )
+
+    def every_graph(self) -> Iterator[tuple[str, bytes]]:
+        """All that engines may be given, with a label: ``NAME``, ``NAME fp16``, ``NAME#PIECE``."""
+        for name, graph in self.manifest.graphs.items():
+            yield name, self.graph(name)
+            for precision in graph.variants:
+                yield f"{name} {precision}", self.graph(name, precision)
+            pieces = graph.window.pieces if isinstance(graph.window, Window) else ()
+            for number in range(len(pieces)):
+                yield f"{name}#{number}", self.piece(name, number)
 
     def route(self, name: str, kind: str) -> Route:
         """One route of the given kind; UsageError lists those there are."""

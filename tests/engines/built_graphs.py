@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx
 
 from latentsr.backends.profiles import Profile
 from latentsr.backends.tensorrt_api import RTX, library
 from latentsr.backends.tensorrt_build import BuildOptions, Built, build_plan
-from latentsr.bundle import Bundle
-from latentsr.windows import Window
 
 SIDES = (16, 24, 64)
 
@@ -23,17 +19,6 @@ def built(data: bytes, label: str = "graph", fp16: bool = False) -> Built:
          for port in inputs} for side in SIDES
     ]  # fmt: skip
     return build_plan(data, label, Profile(*parts), BuildOptions(fp16=fp16), library(RTX))
-
-
-def graphs_of(bundle: Bundle) -> Iterator[tuple[str, bytes, bool]]:
-    """Label, bytes and whether it is FP16, for all that a backend could be given."""
-    for name, graph in bundle.manifest.graphs.items():
-        yield name, bundle.graph(name), False
-        for precision in graph.variants:
-            yield f"{name} {precision}", bundle.graph(name, precision), precision == "fp16"
-        pieces = graph.window.pieces if isinstance(graph.window, Window) else ()
-        for number in range(len(pieces)):
-            yield f"{name}#{number}", bundle.piece(name, number), False
 
 
 def computed_in(made: Built, sample_type: str) -> set[str]:
