@@ -86,7 +86,10 @@ class Codec(LoadedBundle, ManyPictures):
         Returns the stream's bytes; where the bundle's only chunk is a file of a known format, that
         file. Raises ImageError, UsageError, BackendError.
         """
-        run = self.run_encode(to_rgb8(image), route, exact, centred, memory)
+        return self.pack(self.run_encode(to_rgb8(image), route, exact, centred, memory))
+
+    def pack(self, run: routes.Run) -> bytes:
+        """The stream of a run that `run_encode` made; as `encode` returns it."""
         names = [chunk.name for chunk in self.bundle.manifest.chunks]
         if self.bundle.manifest.file_model is not None:
             return run.chunks[names[0]]
