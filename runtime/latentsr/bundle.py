@@ -14,7 +14,7 @@ import numpy as np
 from latentsr.chunks import Chunk
 from latentsr.entropy.tables import Tables
 from latentsr.errors import BundleError, UsageError
-from latentsr.files import is_folder
+from latentsr.files import is_file, is_folder
 from latentsr.manifest import File, Manifest, Route, parse
 from latentsr.onnx_part import part_between
 from latentsr.windows import Window
@@ -162,7 +162,7 @@ def locate(path: str | Path) -> Path:
         )
     folder = Path(path)
     # Commands use it without being told to, wherever they run: any folder may be called so.
-    if str(path) == "demo" and not (folder / MANIFEST).is_file():
+    if str(path) == "demo" and not is_file(folder / MANIFEST):
         folder = DEMO
     if not is_folder(folder):
         kind = "a file" if os.path.lexists(folder) else "nothing"
@@ -170,9 +170,9 @@ def locate(path: str | Path) -> Path:
             f"no bundle there: found {kind} at {folder}, expected a folder NAME.lsr; "
             "pass a folder that `latentsr export` wrote, or the word demo"
         )
-    if not (folder / MANIFEST).is_file():
+    if not is_file(folder / MANIFEST):
         raise BundleError(
-            f"folder is not a bundle: found no {MANIFEST} in {folder}, expected one; "
+            f"folder is not a bundle: found no readable {MANIFEST} in {folder}, expected one; "
             "pass a folder that `latentsr export` wrote"
         )
     return folder

@@ -116,6 +116,11 @@ def named_path(name: str) -> Path:
 
 def output_path(name: str) -> Path:
     """As `named_path`, of results; a name that ends in a slash is a folder's, made if missing."""
+    if name == "-":
+        raise UsageError(
+            "output is a dash: found '-', expected a file or folder, as pictures and streams are "
+            "not written to stdout; pass a name, ./- for a file that is called so"
+        )
     path = named_path(name)
     if name.endswith(("/", os.sep)):
         _make_folder(path)
@@ -157,6 +162,17 @@ def is_folder(path: Path) -> bool:
     """Whether there is a folder; not where the name is no possible one."""
     try:
         return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False for what cannot be looked at.
+
+    Unlike `Path.is_file`, which before Python 3.14 raises in folders that are closed to the user.
+    """
+    try:
+        return path.is_file()
     except OSError:
         return False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,14 @@ def test_encode_decode_upscale_inspect(folder: Path) -> None:
     header = json.loads(latentsr("inspect", "a.lss", "--json", cwd=folder).stdout)
     assert header["size"] == "50x40" and header["padding"] == [0, 0, 14, 24]
     assert "parity" in latentsr("inspect", "demo", cwd=folder).stdout
+
+
+def test_as_a_module(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "latentsr", "inspect", "nothing.lss"],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.startswith("error: ")
 
 
 def test_files_of_compressai(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import latentsr as package
 from command_line import latentsr
+from latentsr.bundle import locate
 from latentsr.cli.batch import Manner, run_pairs
 from latentsr.errors import BundleError, ImageError, StreamError, UsageError
 from latentsr.files import (
@@ -20,6 +22,7 @@ from latentsr.files import (
     check_apart,
     expand,
     name_outputs,
+    output_path,
     pair_up,
     read_stream,
     write_bytes,
@@ -187,3 +190,27 @@ def test_one_file_does_not_stop_the_others(
     out, err = capsys.readouterr()
     lines = [json.loads(line) for line in out.splitlines()]
     assert ["error" in line for line in lines] == [False, True, False] and said in err
+
+
+def test_a_dash_is_no_output() -> None:
+    """To those who mean stdout a file of that name would be a riddle."""
+    with pytest.raises(UsageError, match="output is a dash"):
+        output_path("-")
+    assert output_path("./-") == Path("-")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="the system has no such users")
+def test_a_folder_that_must_not_be_looked_into_is_no_bundle() -> None:
+    user = os.geteuid()
+    # Not pytest's folder: it is closed to other users itself.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        closed = Path(folder, "closed.lsr")
+        closed.mkdir(mode=0)
+        try:
+            if user == 0:  # nothing is closed to root
+                os.seteuid(65534)
+            with pytest.raises(BundleError, match="not a bundle: found no readable manifest"):
+                locate(closed)
+        finally:
+            os.seteuid(user)
