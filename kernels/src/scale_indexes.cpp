@@ -9,7 +9,7 @@ namespace latentsr {
 namespace {
 
 // Fewer scales than this are not worth building the tree for.
-constexpr std::size_t kLeastForTree = 64;
+[[maybe_unused]] constexpr std::size_t kLeastForTree = 64;
 
 [[maybe_unused]] void plant(ThresholdTree& tree, const float* thresholds, std::size_t count) {
   tree.depth = count < 64 ? 6 : 8;
