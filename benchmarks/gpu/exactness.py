@@ -1,13 +1,15 @@
 """The same symbols on every engine of this machine: CPUs, CUDA, TensorRT, FP32 and FP16.
 
-python benchmarks/gpu/exactness.py BUNDLE [PICTURES ...] [--plans-twice] [--out exactness.json]
+python benchmarks/gpu/exactness.py BUNDLE [PICTURES ...] [--plans-twice] [--save encoded.lsv]
+                                   [--out exactness.json]
 
 Every engine encodes every picture and decodes what every other one encoded; scale indexes and
 symbols are compared one by one (`latentsr.report.verify`). With FP16 variants in the bundle the
 GPU's engines take part in FP16 as well. --plans-twice: TensorRT plans of the graphs that decide
 scales are built again from nothing, since two builds may choose other kernels, and take part as
-`tensorrt-again`. Exit code 1 where anything differs, or no engine but the CPU's could be loaded and
-this is no dry run.
+`tensorrt-again`. --save: leave what was encoded in a file, which `latentsr verify --with` decodes
+on machines of other kinds. Exit code 1 where anything differs, or no engine but the CPU's could be
+loaded and this is no dry run.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from latentsr.files import PICTURES, expand
 from latentsr.image import to_rgb8
 from latentsr.plans.cache import Cache
 from latentsr.report.verify import available, verify
+from latentsr.report.verify_file import write
 
 
 def with_fp16(bundle: str, codecs: dict[str, Codec]) -> None:
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("pictures", nargs="*")
     parser.add_argument("--plans-twice", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--save", type=Path)
     parser.add_argument("--out", type=Path, default=Path("exactness.json"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -89,9 +93,11 @@ def run(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         except LatentSRError as error:
             lost[name] = str(error)[:400]
             del codecs[name]
-    facts = verify(codecs, pictures).as_dict()
+    found = verify(codecs, pictures, keep=given.save is not None)
+    if given.save is not None:
+        write(given.save, found.encoded)
     where = {name: codec.runs_on("lr") for name, codec in codecs.items()}
-    return {"machine": describe_machine(), **facts, "runs_on": where, "failed": lost}
+    return {"machine": describe_machine(), **found.as_dict(), "runs_on": where, "failed": lost}
 
 
 if __name__ == "__main__":

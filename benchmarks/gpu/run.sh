@@ -4,10 +4,10 @@
 #   bash benchmarks/gpu/run.sh [--out DIR] [--only PARTS] [--bundle BUNDLE] [--dry-run]
 #
 # --out: where results go; default $OUT, else ./gpu-results. --only: parts by commas, in any number:
-# machine, install, half, tests, exactness, plans, speed, encode, kernels,
-# context, sanitize. --bundle: default demo.
-# --dry-run: what can run on a CPU, in small sizes; `install` and GPU parts are left out. PYTHON names the
-# interpreter, PART_SECONDS what one part may take (default 540).
+# machine, install, half, tests, exactness, placement, plans, speed, encode, kernels, context,
+# sanitize. --bundle: default demo.
+# --dry-run: what can run on a CPU, in small sizes; `install` and GPU parts are left out. PYTHON
+# names the interpreter, PART_SECONDS what one part may take (default 540).
 # A part that fails does not keep the others from running; the exit code is 0 only where all passed,
 # and parts.json says which did. How to bring the libraries along: README.md beside this file.
 set -uo pipefail
@@ -129,14 +129,14 @@ part half "$python" benchmarks/gpu/half_bundle.py "$bundle" "$half"
 if [ -z "$dry" ]; then
   part tests bash -c gpu_tests
   part exactness "$python" benchmarks/gpu/exactness.py "$half" --plans-twice \
-    --out "$out/exactness.json"
+    --save "$out/encoded.lsv" --out "$out/exactness.json"
   part placement "$python" benchmarks/gpu/placement.py "$half" --out "$out/placement.json"
   part plans bash -c plans
   part speed "$python" benchmarks/gpu/speed.py "$half" --out "$out/speed.json"
   part encode "$python" benchmarks/gpu/encode_speed.py "$half" --out "$out/encode.json"
 else
   part exactness "$python" benchmarks/gpu/exactness.py "$half" --dry-run \
-    --out "$out/exactness.json"
+    --save "$out/encoded.lsv" --out "$out/exactness.json"
   part placement "$python" benchmarks/gpu/placement.py "$half" --provider CPUExecutionProvider \
     --out "$out/placement.json"
   part speed "$python" benchmarks/gpu/speed.py "$half" --dry-run --sizes 128x96 --rounds 2 \

@@ -15,6 +15,7 @@ import pytest
 from latentsr.backends import get_backend
 from latentsr.backends.base import EngineOptions
 from latentsr.bundle import Bundle
+from latentsr.report.verify_file import read
 
 torch = pytest.importorskip("torch")
 
@@ -117,6 +118,7 @@ def test_dry_run_runs_every_part(benchmarks: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     exactness = json.loads((tmp_path / "exactness.json").read_text())
     assert exactness["differing_indexes"] == exactness["differing_symbols"] == 0
+    assert list(read(tmp_path / "encoded.lsv")) == exactness["combinations"]
     placement = json.loads((tmp_path / "placement.json").read_text())
     (graphs,) = placement["graphs"].values()
     assert {"synthesis", "synthesis fp16", "latent_sr#0", "entropy_parameters_exact"} <= set(graphs)
