@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+import latentsr
 from latentsr.bundle import DEMO, TABLES, Bundle
 from latentsr.errors import BundleError
 
@@ -67,3 +68,14 @@ def test_the_fingerprint_stands_for_every_table(copied: Path) -> None:
 def test_what_only_guides_repairs_is_no_part_of_it(copied: Path) -> None:
     other = {"y.neighbours": np.ones((96, 3), np.float32)}
     assert with_tensors(copied, other).fingerprint == Bundle("demo").fingerprint
+
+
+@pytest.mark.parametrize(("column", "value"), [(0, np.nan), (1, np.inf), (2, 0), (2, -1)])
+def test_neighbours_that_are_no_statistics_are_refused(
+    copied: Path, column: int, value: float
+) -> None:
+    other = Bundle("demo").tensors["y.neighbours"].copy()
+    other[7, column] = value
+    with_tensors(copied, {"y.neighbours": other})
+    with pytest.raises(BundleError, match=r"y\.neighbours is wrong: found values that are no"):
+        latentsr.load(copied, threads=1)
