@@ -126,13 +126,13 @@ def test_many(
         return account.use(number, memory, lambda: plain(own, data, route, memory))
 
     monkeypatch.setattr(Codec, "upscale", upscale)
-    found = list(codec.upscale_many(streams, memory="16MiB", jobs=jobs))
+    found = list(codec.upscale_many(streams, memory="24MiB", jobs=jobs))
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
-    assert account.most <= 16 * MIB
+    assert account.most <= 24 * MIB
     coder = 0 if jobs in (None, 1) else 3 * 2 * 96 * 9  # of a picture of 40 rows, 30 columns
-    assert account.given[1] == [16 * MIB // (jobs or 1) - coder]
-    assert account.given[2][-1] == 16 * MIB  # a part does not hold the largest
+    assert account.given[1] == [24 * MIB // (jobs or 1) - coder]
+    assert account.given[2][-1] == 24 * MIB  # a part does not hold the largest
 
 
 def test_decode_and_encode(codec: Codec, streams: list[bytes], picture: np.ndarray) -> None:
