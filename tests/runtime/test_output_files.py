@@ -19,14 +19,14 @@ from latentsr.files import (
 )
 
 
-class Interrupted(Exception):
+class HalfWayError(Exception):
     """What ends a write half-way."""
 
 
 def half(file: BinaryIO) -> None:
     file.write(b"half")
     file.flush()
-    raise Interrupted
+    raise HalfWayError
 
 
 @pytest.mark.parametrize("before", [None, b"whole"])
@@ -34,7 +34,7 @@ def test_a_write_that_fails_leaves_all_as_it_was(tmp_path: Path, before: bytes |
     path = tmp_path / "a.png"
     if before is not None:
         path.write_bytes(before)
-    with pytest.raises(Interrupted):
+    with pytest.raises(HalfWayError):
         write_atomically(path, half)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == ([] if before is None else [before])
 
