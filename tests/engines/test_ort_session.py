@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from latentsr.backends.base import EngineOptions
 from latentsr.backends.ort_session import CPU, CUDA, TENSORRT
 from latentsr.bundle import Bundle
 from latentsr.errors import BackendError
+from latentsr.plans.cache import Cache
 
 GPU = EngineOptions(device="cuda")
 
@@ -135,3 +137,10 @@ def test_a_want_of_cudnn_says_what_to_install() -> None:
     error = RuntimeError("cuDNN is unavailable or disabled: cuDNN is not available. Install cuDNN")
     failure = ort_gpu._failed("synthesis", error, {})
     assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in str(failure)
+
+
+def test_tensorrt_s_engines_are_kept_in_the_cache_that_was_given(tmp_path: Path) -> None:
+    options = EngineOptions(device="cuda:0", cache=Cache(tmp_path))
+    (_, given), _ = ort_session.providers_for(options, 0, tensorrt=True)
+    assert given["trt_engine_cache_path"] == str(tmp_path / "onnxruntime-tensorrt")
+    assert given["trt_timing_cache_path"] == given["trt_engine_cache_path"]

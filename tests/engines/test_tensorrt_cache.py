@@ -16,6 +16,7 @@ from engines.tensorrt_graph import CUDA, engine_of, expected, latent
 from engines.tensorrt_versions import RTX
 from latentsr.backends import get_backend, tensorrt_api
 from latentsr.backends.profiles import bucket, exact
+from latentsr.backends.tensorrt_plans import read_profile
 
 
 def test_plan_is_built_once_and_then_loaded(
@@ -107,6 +108,32 @@ def test_plan_that_tensorrt_refuses_is_built_again(
     np.testing.assert_array_equal(np.asarray(found), expected(graph, latent()))
     assert any("is refused" in r.message and "building it again" in r.message
                for r in caplog.records)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        [[1, 96, 1], [1, 96, 9, 9], [1, 96, 9, 9]],
+        [[1, 96, 1, 1], [1, 96, 1, 1], [1, 96, 10**400, 9]],
+        [[1, 96, 1, 1], [1, 96, 9, 9], [1, 96, float("inf"), 9]],
+        [[1, 96, 9, 9], [1, 96, 9, 9], [1, 96, 1, 1]],
+        [[1, 96, 0, 1], [1, 96, 9, 9], [1, 96, 99, 99]],
+        [[1, 96, True, 1], [1, 96, 9, 9], [1, 96, 99, 99]],
+        [[1, 96, 9, 9]], ["abcd", "abcd", "abcd"], [1, 2, 3], None,
+    ],
+)  # fmt: skip
+def test_profiles_that_are_none_are_passed_over(trt: Any, graph: bytes, sides: object) -> None:
+    """The folder is untrusted: what lies in it under a plan's name stops no picture."""
+    engine_of(graph).run({"y_hat": latent()})
+    written = sidecars(Path(os.environ["LATENTSR_CACHE"]))[0]
+    whole = json.loads(written.read_text())
+    whole["facts"]["profile"] = {"y_hat": sides}
+    prefix = written.stem.rpartition("-")[0]
+    written.with_name(f"{prefix}-{'0' * 16}.json").write_text(json.dumps(whole))
+    written.with_name(f"{prefix}-{'1' * 16}.json").mkdir()
+    assert read_profile(json.dumps(whole).encode()) is None
+    engine_of(graph).run({"y_hat": latent()})
+    assert len(trt.built) == 1
 
 
 def test_exact_plans_come_before_buckets(trt: Any, graph: bytes) -> None:

@@ -75,9 +75,40 @@ def test_a_slower_machine_is_no_slowdown() -> None:
         assert compare(before, after, 0.05).slower, seed
 
 
+def test_products_that_one_result_lacks_are_left_out() -> None:
+    for number in (0, 1):
+        pair = [made(1), made(2, {"picture": 3.0})]
+        pair[number]["machine"]["sgemm"]["launches"] = [[10.0] * 12] * 6
+        change = compare(*pair, 0.05).changes[0]
+        assert change.net is None and change.slower
+
+
+def test_a_stage_that_some_launches_lack() -> None:
+    """One that loads an engine, say."""
+    before, after = made(1), made(2)
+    for launch in before["routes"][0]["launch_stages"][1:]:
+        del launch["picture"]
+    del after["routes"][0]["launch_stages"][0]["latent_sr"]
+    stages = {stage.name: stage for stage in compare(before, after, 0.05).changes[0].stages}
+    assert set(stages) == set(STAGES)
+    assert stages["picture"].before_ms == before["routes"][0]["launch_stages"][0]["picture"]
+    assert stages["latent_sr"].after_ms == pytest.approx(17, rel=0.1)
+
+
+@pytest.mark.parametrize(("rounds", "count"), [(12, 6), (4, 4), (1, 1)])
+def test_a_single_launch_is_cut_into_batches(rounds: int, count: int) -> None:
+    before, after = made(1, launches=1), made(2, {"latent_sr": 9.0}, launches=1)
+    for result in (before, after):
+        (launch,) = result["routes"][0]["launches"]
+        result["routes"][0]["launches"] = [launch[:rounds]]
+    change = compare(before, after, 0.05).changes[0]
+    assert change.lower.count == change.median.count == count
+    assert 1.2 < change.lower.value < 2
+
+
 def test_an_improvement_is_no_slowdown() -> None:
     found = compare(made(1, {"picture": 3.0}), made(2), 0.05)
-    assert not found.slower and found.changes[0].faster
+    assert not found.slower and found.changes[0].faster and found.changes[0].cause is None
     assert found.changes[0].stages[0].name == "picture"
 
 

@@ -19,6 +19,13 @@ def test_summary() -> None:
         summary([float("nan")])
 
 
+def test_summary_of_what_does_not_vary() -> None:
+    for values in ([2.0], [2.0, 2.0], [0.0, 0.0]):
+        figures = summary(values)
+        assert figures["cov"] == 0
+        assert figures["min"] == figures["p50"] == figures["p99"] == figures["max"] == values[0]
+
+
 # Confidence of the interval for each count, from the tables of the signed-rank statistic.
 @pytest.mark.parametrize(
     ("count", "left_out", "level"),
@@ -43,6 +50,12 @@ def test_rank_sum_interval(count: int, left_out: int) -> None:
     found = two_sample(a, b)
     assert found.level >= 0.95
     assert (found.low, found.high) == (shifts[left_out], shifts[-1 - left_out])
+
+
+def test_the_smaller_sample_is_what_stands_behind_a_shift() -> None:
+    a, b = [1.0, 2.0, 3.0], [11.0, 12.0, 13.0, 14.0, 15.0]
+    assert two_sample(a, b).count == two_sample(b, a).count == 3
+    assert (two_sample(a, b).value, two_sample(b, a).value) == (11, -11)
 
 
 def test_intervals_cover_as_often_as_they_say() -> None:

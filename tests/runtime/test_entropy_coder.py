@@ -40,6 +40,16 @@ def test_golden_streams(case: dict):
     assert reference.decode(tables, stream, case["indexes"]) == case["symbols"]
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_the_ends_of_32_bits_can_be_coded_in_any_kind_of_integer(gaussians: Tables, kind: type):
+    symbols = np.array([-(2**31), 0, 2**31 - 1], kind)
+    coder, indexes = CompressaiCoder(gaussians), np.array([0, 1, 2])
+    assert coder.decode(coder.encode(symbols, indexes), indexes).tolist() == symbols.tolist()
+    for beyond in (-(2**31) - 1, 2**31):
+        with pytest.raises(UsageError, match="expected 32-bit integers"):
+            coder.encode(np.array([0, beyond, 0], np.int64), indexes)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_reference_agrees_on_random_tables(seed: int):
     rng = np.random.default_rng(seed)

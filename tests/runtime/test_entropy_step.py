@@ -101,6 +101,24 @@ def test_gaussian_chunks(kind: str, exact: bool, form: str) -> None:
     check(model, (latent, scales, means), expected, coding(exact, form))
 
 
+@pytest.mark.parametrize(("form", "skip"), [("lanes", 20), ("compressai", 0)])
+def test_certain_zeros_are_left_out_in_lanes_alone(form: str, skip: int) -> None:
+    """What the encoder goes on with is what the decoder gets, not what the latent was."""
+    rng = np.random.default_rng(3)
+    given = Given(gaussian_tables(), scale_table=TABLE, thresholds=THRESHOLDS)
+    model = EntropyModel(given, Chunk("y", "gaussian", 5, 1, 1, "y", skip=20))
+    shape = (1, 5, *SIZE)
+    latent, means = (rng.normal(0, 3, shape).astype(np.float32) for _ in range(2))
+    scales = np.exp(rng.uniform(-3, 6, shape)).astype(np.float32)
+    rows = model.indexes(scales, shape, False).astype(np.int32)
+    symbols = np.rint(latent - means).astype(np.int32)
+    symbols[rows < skip] = 0
+    assert np.count_nonzero(rows < 20) > 50
+    data = Coder(model.coder.tables, skip).encode(symbols, rows, form)
+    expected = data, symbols.astype(np.float32) + means, symbols
+    check(model, (latent, scales, means), expected, coding(False, form))
+
+
 @pytest.mark.parametrize("channels", [1, 3, 256, 257])
 def test_factorized_chunks(channels: int) -> None:
     rng = np.random.default_rng(channels)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import latentsr
 from guarded import same_bits
@@ -156,3 +157,26 @@ def test_routes_give_the_same_pictures_on_every_instruction_set(
         for stream, low, high in found[1:]:
             assert stream == found[0][0]
             assert same_bits(low, found[0][1]) and same_bits(high, found[0][2])
+
+
+@pytest.mark.parametrize("name", image_steps.FILTERS)
+def test_resize_and_reduce_are_pillow_s(name: str) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (9, 13, 3)).astype(np.uint8)
+    method = Image.Resampling[name.upper()]
+    step = {"scale": 4, "filter": name}
+    enlarged = np.asarray(Image.fromarray(image).resize((52, 36), method))
+    assert np.array_equal(image_steps.resize(image, RUN, step), enlarged)
+    # To 12x16: three rows and three columns more, each the border once again.
+    filled = image[np.minimum(np.arange(12), 8)][:, np.minimum(np.arange(16), 12)]
+    reduced = np.asarray(Image.fromarray(filled).resize((4, 3), method))
+    assert np.array_equal(image_steps.reduce(image, RUN, step), reduced)
+    for function in (image_steps.resize, image_steps.reduce):
+        assert np.array_equal(function(image, RUN, {"filter": name}), image)
+
+
+@pytest.mark.parametrize("kind", ["resize", "reduce"])
+def test_what_cannot_be_resized(kind: str) -> None:
+    good = np.zeros((4, 4, 3), np.uint8)
+    for wrong in (good.astype(np.float32), good[0], good[..., :2], good[:0], good[:, :0]):
+        with pytest.raises(BundleError, match=f"{kind} wants a picture: found {wrong.dtype}"):
+            getattr(image_steps, kind)(wrong, RUN, {"scale": 2, "filter": "bicubic"})

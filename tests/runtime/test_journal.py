@@ -102,11 +102,24 @@ def test_damaged_lines_are_passed_over(files: tuple[Path, Path]) -> None:
         b"no json", b"[1]", b"{}", b"\xff\xfe", b"[" * 100_000,
         json.dumps({**json.loads(whole), "output_bytes": "7"}).encode(),
         json.dumps({**json.loads(whole), "facts": None}).encode(),
+        json.dumps({**json.loads(whole), "output": []}).encode(),
+        json.dumps({k: v for k, v in json.loads(whole).items() if k != "input_sha256"}).encode(),
+        json.dumps({k: v for k, v in json.loads(whole).items() if k != "output_bytes"}).encode(),
     ):  # fmt: skip
         path.write_bytes(line + b"\n" + whole)
         assert finished(source, target) == FACTS
         path.write_bytes(line + b"\n")
         assert finished(source, target) is None
+
+
+def test_an_empty_journal_says_nothing_and_goes_on(files: tuple[Path, Path]) -> None:
+    """As a full disk leaves it."""
+    source, target = files
+    Journal(WHAT, resume=True).path(target).write_bytes(b"")
+    journal = Journal(WHAT, resume=True)
+    assert journal.finished(source, target) is None
+    journal.note(journal.begin(source), target, FACTS)
+    assert finished(source, target) == FACTS
 
 
 @pytest.mark.parametrize("cut", [2, 40])

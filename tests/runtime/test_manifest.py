@@ -13,10 +13,14 @@ import pytest
 
 import latentsr
 from latentsr.bundle import DEMO, Bundle
+from latentsr.chunks import Chunk, Context
 from latentsr.errors import BundleError, UsageError
-from latentsr.manifest import FORMAT_VERSION, parse
+from latentsr.manifest import FORMAT_VERSION, Variant, parse
 
 RAW: dict[str, Any] = json.loads((DEMO / "manifest.json").read_text())
+Y: dict[str, Any] = RAW["entropy"]["chunks"][1]
+CONTEXT = {"tensors": "y.context", "order": "wavefront"}
+HALF = {"file": "graphs/analysis.onnx", "ports": "fp32"}
 
 
 @pytest.fixture()
@@ -43,6 +47,7 @@ def changed(path: list[Any], value: object) -> str:
         (["format_version"], "1", "format_version"),
         (["name"], None, "manifest.name"),
         (["codec", "multiple"], 0, "codec.multiple"),
+        (["codec", "multiple"], 257, "codec.multiple"),
         (["codec", "multiple"], True, "codec.multiple"),
         (["files", "../../etc/passwd"], {"sha256": "0" * 64, "bytes": 1}, "unsafe file"),
         (["files", "/etc/passwd"], {"sha256": "0" * 64, "bytes": 1}, "unsafe file"),
@@ -50,7 +55,14 @@ def changed(path: list[Any], value: object) -> str:
         (["files", "tables.safetensors", "bytes"], -1, "bytes"),
         (["graphs", "analysis", "file"], "graphs/none.onnx", "listed in manifest.files"),
         (["graphs", "analysis", "macs_per_position"], float("nan"), "macs_per_position"),
+        (["graphs", "analysis", "macs_per_position"], -1, "macs_per_position"),
+        (["graphs", "analysis", "macs_per_position"], True, "macs_per_position"),
         (["graphs", "analysis", "inputs"], [1], "list of names"),
+        (["graphs", "analysis", "inputs"], [], "analysis.inputs: .* at least one name"),
+        (["graphs", "analysis", "outputs"], [], "analysis.outputs: .* at least one name"),
+        (["graphs", "analysis", "variants"], {"fp8": HALF}, "precisions among fp16"),
+        (["graphs", "analysis", "variants"], {"fp16": {**HALF, "file": "x"}}, "manifest.files"),
+        (["graphs", "analysis", "variants"], {"fp16": {**HALF, "ports": "x"}}, "fp32, fp16"),
         (["entropy", "chunks"], [], "at least one chunk"),
         (["entropy", "chunks", 0, "model"], "huffman", "one of factorized, gaussian"),
         (["entropy", "chunks", 0, "channels"], 0, "channels"),
@@ -64,9 +76,20 @@ def changed(path: list[Any], value: object) -> str:
         (["entropy", "chunks", 1, "tables"], "../y", "how the tensors' names"),
         (["entropy", "chunks", 1, "tables"], 3, "expected str"),
         (["entropy", "chunks", 0, "tables"], "y", "or none"),
+        (["entropy", "chunks", 0, "model"], "jpeg", "3 channels at stride 1"),
+        (["entropy", "chunks", 0, "context"], CONTEXT, "not gaussian"),
+        (["entropy", "chunks", 1, "context"], {**CONTEXT, "tensors": "../c"}, "common beginning"),
+        (["entropy", "chunks", 1, "context"], {**CONTEXT, "order": "raster"}, "one of wavefront"),
+        (["entropy", "chunks", 1], {**Y, "context": CONTEXT, "skip": 1}, "expected 0..0"),
+        (["entropy", "chunks", 1], {**Y, "context": CONTEXT, "tables": "y"}, "or none"),
         (["entropy", "graphs"], ["nothing"], "names among"),
+        (["entropy", "exact"], {"nothing": "entropy_parameters"}, "pairs of names"),
+        (["entropy", "exact"], {"entropy_parameters": "nothing"}, "pairs of names"),
+        (["entropy", "exact"], {"entropy_parameters": ["x"]}, "pairs of names"),
+        (["entropy", "exact"], {"entropy_parameters": "synthesis"}, "equal inputs and outputs"),
         (["routes", "lr", "kind"], "play", "encode or decode"),
         (["routes", "lr", "steps"], [], "list of steps"),
+        (["routes", "lr", "steps"], ["clamp"], "list of steps"),
         (["routes", "lr", "scale"], 65, "1..64"),
         (["routes"], [], "routes"),
     ],
@@ -74,6 +97,23 @@ def changed(path: list[Any], value: object) -> str:
 def test_wrong_fields(path: list[Any], value: object, message: str) -> None:
     with pytest.raises(BundleError, match=message):
         parse(changed(path, value))
+
+
+def test_variants_and_graphs_without_multiplications() -> None:
+    graph = parse(changed(["graphs", "analysis", "variants"], {"fp16": HALF})).graphs["analysis"]
+    assert graph.variants == {"fp16": Variant(HALF["file"], "fp32")}
+    free = parse(changed(["graphs", "analysis", "macs_per_position"], 0)).graphs["analysis"]
+    assert free.macs_per_position == 0
+
+
+def test_chunks() -> None:
+    def read(**more: object) -> Chunk:
+        return parse(changed(["entropy", "chunks", 1], {**Y, **more})).chunks[1]
+
+    assert read() == Chunk("y", "gaussian", 96, 16, 16, "y")
+    assert read(stride=[16, 8], skip=256) == Chunk("y", "gaussian", 96, 16, 8, "y", 256)
+    assert read(tables="shared").tables == "shared"
+    assert read(context=CONTEXT).context == Context("y.context", "wavefront")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "[" * 100000, "\xff"])

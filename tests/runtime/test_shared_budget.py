@@ -126,27 +126,40 @@ def test_many(
         return account.use(number, memory, lambda: plain(own, data, route, memory))
 
     monkeypatch.setattr(Codec, "upscale", upscale)
-    found = list(codec.upscale_many(streams, memory="16MiB", jobs=jobs))
+    found = list(codec.upscale_many(streams, memory="24MiB", jobs=jobs))
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
-    assert account.most <= 16 * MIB
+    assert account.most <= 24 * MIB
     coder = 0 if jobs in (None, 1) else 3 * 2 * 96 * 9  # of a picture of 40 rows, 30 columns
-    assert account.given[1] == [16 * MIB // (jobs or 1) - coder]
-    assert account.given[2][-1] == 16 * MIB  # a part does not hold the largest
+    assert account.given[1] == [24 * MIB // (jobs or 1) - coder]
+    assert account.given[2][-1] == 24 * MIB  # a part does not hold the largest
 
 
-def test_decode_and_encode(codec: Codec, streams: list[bytes], picture: np.ndarray) -> None:
+def test_decode(codec: Codec, streams: list[bytes]) -> None:
     expected = [codec.decode(stream) for stream in streams]
     found = codec.decode_many(streams, memory="16MiB", jobs=2)
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
         # Of tiles, and of this picture.
         assert "entropy_parameters_exact" in [stage.name for stage in codec.timeline.stages]
-    pictures = [picture, picture[:50]]
-    coded = list(codec.encode_many(pictures, memory="24MiB", jobs=2))
-    assert coded == [codec.encode(one) for one in pictures]
     errors = list(codec.decode_many(streams[2:3], memory="1MiB", on_error="yield"))
     assert isinstance(errors[0], BudgetError) and "found 1 MiB" in str(errors[0])
+
+
+def test_encode(codec: Codec, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [picture, picture[:50]]
+    expected = [codec.encode(one) for one in pictures]
+    account, plain = Account(), Codec.encode
+
+    def encode(own: Codec, image: np.ndarray, *how: Any, memory: int | None) -> bytes:
+        return account.use(len(image), memory, lambda: plain(own, image, *how, memory=memory))
+
+    monkeypatch.setattr(Codec, "encode", encode)
+    assert list(codec.encode_many(pictures, memory="24MiB", jobs=2)) == expected
+    # Each of them its part, beside 7x5 and 4x5 latents of 96 channels.
+    assert account.given == {101: [12 * MIB - 35 * 96 * 9], 50: [12 * MIB - 20 * 96 * 9]}
+    errors = list(codec.encode_many(pictures, memory="1MiB", on_error="yield"))
+    assert all(isinstance(error, BudgetError) for error in errors)
 
 
 def test_results_do_not_pile_up(codec: Codec, streams: list[bytes]) -> None:

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from latentsr.errors import CorruptStream, ImageError, LatentSRError, StreamError
-from latentsr.stream import MAX_SIDE, Padding, Stream, pack, unpack
+from latentsr.stream import MAX_CHUNKS, MAX_SIDE, Padding, Stream, pack, pad_to, unpack
 
 STREAM = Stream(75, 101, Padding(0, 1, 53, 26), b"01234567", (b"zz", b"yyy"), "compressai", 0xABCD)
 EXACT = Stream(1, 1, Padding(), b"8 bytes!", (b"",), form="lanes", exact=True)
@@ -34,6 +34,27 @@ def test_without_symbol_crc() -> None:
     assert unpack(pack(stream)) == stream
     assert len(pack(stream)) == 28 + 4
     assert stream.padded_size == (64, 64)
+
+
+def test_padded_size_counts_all_sides() -> None:
+    stream = Stream(10, 20, Padding(1, 2, 4, 8), b"8 bytes!", (b"",))
+    assert stream.padded_size == (20 + 2 + 8, 10 + 1 + 4)
+
+
+def test_padding_to_multiples() -> None:
+    assert pad_to((64, 128), 64) == pad_to((64, 128), 64, centred=True) == Padding()
+    assert pad_to((65, 61), 64) == Padding(0, 0, 63, 3)
+    # Of an odd number the larger half goes right and below, as in CompressAI's example.
+    assert pad_to((65, 61), 64, centred=True) == Padding(31, 1, 32, 2)
+
+
+def test_as_many_chunks_as_the_format_has() -> None:
+    chunks = tuple(bytes([n]) * n for n in range(MAX_CHUNKS))
+    stream = Stream(1, 1, Padding(), b"8 bytes!", chunks, symbol_crc=7)
+    assert unpack(pack(stream)) == stream
+    for wrong in ((), (*chunks, b"")):
+        with pytest.raises(ValueError, match=r"1\.\.64 chunks"):
+            pack(Stream(1, 1, Padding(), b"8 bytes!", wrong))
 
 
 @pytest.mark.parametrize("size", [(0, 1), (1, 0), (MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)])

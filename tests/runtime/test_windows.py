@@ -33,6 +33,15 @@ def test_forms() -> None:
     window = _read({**GOOD, "pieces": pieces})
     assert isinstance(window, Window)
     assert [(p.value, p.macs_per_position) for p in window.pieces] == [("v", 3.0), ("", 5.5)]
+    many = _read({**GOOD, "pieces": [pieces[0]] * 15 + [pieces[1]]})
+    assert isinstance(many, Window) and len(many.pieces) == 16
+
+
+def test_graphs_of_two_inputs_have_no_pieces() -> None:
+    two = {**GOOD, "inputs": [ONE, ONE]}
+    assert isinstance(_read(two, inputs=2), Window)
+    with pytest.raises(BundleError, match="parts of a graph of one input"):
+        _read({**two, "pieces": [{**GOOD, "macs_per_position": 1}]}, inputs=2)
 
 
 @pytest.mark.parametrize(

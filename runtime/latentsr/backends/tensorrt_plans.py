@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("latentsr")
 _NOTED_LAYERS = 2000
+_MAX_SIDECAR = 4 << 20
 _NOTED = ("Name", "LayerType", "TacticName", "Precision", "Inputs", "Outputs")
 
 
@@ -143,7 +144,7 @@ class Maker:
         found = []
         prefix = entry_prefix(self.digest, self.speaks.backend)
         for path in sorted(self.cache.folder.glob(f"{prefix}*.json")):
-            profile = read_profile(path.read_bytes()[: 4 << 20])
+            profile = _profile_of(path)
             if profile is not None and profile.covers(shapes):
                 found.append(profile)
         return sorted(found, key=_volume)
@@ -239,11 +240,28 @@ def read_profile(sidecar: bytes) -> Profile | None:
     """The profile that a cache entry was built for; None where there is none to read."""
     try:
         raw = json.loads(sidecar)["facts"]["profile"]
-        parts = [{str(name): tuple(int(side) for side in sides[i]) for name, sides in raw.items()}
-                 for i in range(3)]  # fmt: skip
+        parts = [{name: tuple(sides[i]) for name, sides in raw.items()} for i in range(3)]
+        is_range = all(_is_range(*(part[name] for part in parts)) for name in raw)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return None
-    return Profile(*parts)
+    return Profile(*parts) if is_range else None
+
+
+def _is_range(least: Shape, usual: Shape, most: Shape) -> bool:
+    """Whether the cache, which is untrusted, names three shapes in order; ValueError as well."""
+    return all(
+        {type(low), type(side), type(high)} == {int} and 0 < low <= side <= high < 1 << 31
+        for low, side, high in zip(least, usual, most, strict=True)
+    )
+
+
+def _profile_of(path: Path) -> Profile | None:
+    """The profile in a sidecar; None also where another process took it away, or it is no file."""
+    try:
+        with path.open("rb") as file:
+            return read_profile(file.read(_MAX_SIDECAR))
+    except OSError:
+        return None
 
 
 def _volume(profile: Profile) -> float:

@@ -153,7 +153,7 @@ def _products(machine: Mapping[str, Any], like: Values) -> Values | None:
 
 
 def _stages(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[StageChange]:
-    """Each stage by the least of its medians over launches that both had: noise only adds."""
+    """Each stage by the median of its launches' medians, of those launches that had it."""
     found = []
     for name in dict.fromkeys(stage["name"] for route in (a, b) for stage in route["stages"]):
         times = [

@@ -110,8 +110,11 @@ def axis_plan(chain: Chain, axis: int, spans: Sequence[Span]) -> AxisPlan:
 
     Of many parts, the first, the last and the longest in between stand for all.
     """
+    ends = spans[0][0] + spans[-1][1]
     longest = max(spans, key=lambda span: span[1] - span[0])
-    inner = max(spans[1:-1], key=lambda span: span[1] - span[0], default=longest)
+    # In the middle, as margins of those beside the outer parts may end with the picture, too.
+    inner = max(spans[1:-1], key=lambda span: (span[1] - span[0], -abs(sum(span) - ends)),
+                default=longest)  # fmt: skip
     seen = {span: part_of(chain, axis, span) for span in {spans[0], inner, spans[-1], longest}}
     places = [n for n, step in enumerate(chain.steps) if isinstance(step, GraphStep)]
     total, largest = [], []
