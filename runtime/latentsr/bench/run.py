@@ -178,7 +178,7 @@ def _launch(measured: Measured, sized: list[Input], folder: Path, say: Say) -> N
         samples = run_rounds(contenders, numbers, measured.settings.schedule)
         if not measured.launches:
             extras.quality(measured, contenders, started, folder)
-            extras.throughput(measured, contenders, samples, say)
+            extras.throughput(measured, contenders, started, samples, say)
             for plan, contender in zip(measured.plans, contenders, strict=True):
                 measured.memory[plan.name] = contender.peak_bytes()
             extras.latency_by_size(measured, contenders, sized, say)
