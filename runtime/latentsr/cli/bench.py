@@ -90,13 +90,16 @@ def bench(
         write=write,
     )
     from latentsr.bench.run import run_bench
+    from latentsr.files import check_outputs
     from latentsr.report.publish import Targets, publish
 
+    targets = Targets(json_file, csv_file, report, markdown)
+    check_outputs(targets.paths())
     console = Console(stderr=True)
     with console.status("starting") as status:
         found = run_bench(settings, status.update)
     found.result["command"] = ["latentsr", *sys.argv[1:]]
-    publish(found, Targets(json_file, csv_file, report, markdown))
+    publish(found, targets)
 
 
 def _words(text: str) -> tuple[str, ...]:
