@@ -49,7 +49,7 @@ def test_outputs_that_cannot_be_are_refused_at_once(
 
 
 def test_the_output_that_is_there_twice_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="r.json twice"):
+    with pytest.raises(UsageError, match=r"r\.json twice"):
         check_outputs([tmp_path / "r.json", tmp_path / "r.json", tmp_path / "r.svg"])
 
 
