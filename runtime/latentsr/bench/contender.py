@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,7 @@ class Contender:
             encoding="utf-8", env=environment,
         )  # fmt: skip
         self._answers: queue.Queue[str] = queue.Queue()
+        self._asked = False  # and not answered yet
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self) -> Started:
@@ -119,8 +121,11 @@ class Contender:
     def close(self) -> None:
         """End the process, by force where it does not end by itself."""
         if self._process.poll() is None:
-            with contextlib.suppress(BackendError):
-                self._ask(op="stop")
+            if self._asked:  # interrupted: it would come to a stop only when its work is done
+                self._process.send_signal(signal.SIGINT)
+            else:
+                with contextlib.suppress(BackendError):
+                    self._ask(op="stop")
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -140,10 +145,12 @@ class Contender:
 
     def _ask(self, **message: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
+        self._asked = True
         try:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
             line = self._answers.get(timeout=ANSWER_SECONDS)
+            self._asked = False
         except (OSError, queue.Empty):
             line = ""
         if not line:
