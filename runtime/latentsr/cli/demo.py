@@ -71,11 +71,12 @@ def _save(results: Demo, out: Path) -> Path:
 
 def _print(results: Demo, runs_on: str) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from latentsr.cli.plain_console import PlainConsole
+
     high, low = results.original.shape, results.low.shape
-    console = Console(width=110, highlight=False)
+    console = PlainConsole(110)
     console.print(
         f"original {high[1]}x{high[0]}, coded at {low[1]}x{low[0]}: {len(results.stream)} bytes, "
         f"{results.bpp:.3f} bpp ({results.bpp_output:.4f} per output pixel); "

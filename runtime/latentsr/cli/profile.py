@@ -87,9 +87,9 @@ def _source(
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from rich.console import Console
+    from latentsr.cli.plain_console import PlainConsole
 
-    console = Console(width=120, highlight=False)
+    console = PlainConsole(120)
     threads = "the library's" if facts["threads"] is None else facts["threads"]
     console.print(
         f"{facts['route']} on {facts['runs_on']}, threads: {threads}; {facts['runs']} runs after "

@@ -85,10 +85,11 @@ def _others(names: list[str]) -> dict[str, list[Encoded]]:
 
 def _print(result: Verification) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=110, highlight=False)
+    from latentsr.cli.plain_console import PlainConsole
+
+    console = PlainConsole(110)
     columns = [f"decoded by {name}" for name in result.combinations]
     table = Table("encoded by", *columns, box=box.SIMPLE,
                   title="differing indexes / symbols / desyncs")  # fmt: skip
