@@ -19,6 +19,7 @@ _REDUCED_BY = {
     "pillow": "bicubic reduction as Pillow has it",
     OWN_REDUCTION: f"reduced as the bundle's {OWN_ROUTE} does",
 }
+_NAMES = {key: head.removesuffix(" dB") for key, head in _HEADS.items()}
 _DECIMALS = {"psnr": 2, "psnr_y": 2}
 
 
@@ -60,6 +61,11 @@ def cautions(result: dict[str, Any]) -> list[str]:
         for metric in result["settings"]["metrics"]
         if metric["random_weights"]
     ]
+    said += [
+        f"{bundle}: {_NAMES.get(figure, figure)} of {count} of {pictures} pictures only, "
+        f"{'the others are equal to HR' if figure in _DECIMALS else 'the others are too small'}"
+        for bundle, figure, count, pictures in _partial(result)
+    ]
     failed = len({failure["picture"] for failure in result["failures"]})
     if failed:
         said.append(
@@ -67,6 +73,17 @@ def cautions(result: dict[str, Any]) -> list[str]:
             f"{'is' if failed == 1 else 'are'} not in the means"
         )
     return said
+
+
+def _partial(result: dict[str, Any]) -> list[tuple[str, str, int, int]]:
+    """(bundle, figure, count, pictures) of means that are not over all pictures."""
+    found = [
+        (one["bundle"], figure, spread["count"], one["pictures"])
+        for one in result["summary"]
+        for figure, spread in one["figures"].items()
+        if 0 < spread["count"] < one["pictures"]
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _print_bundle(
