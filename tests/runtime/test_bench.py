@@ -183,7 +183,7 @@ class Failing(Subject):
     ("how", "words"), [("raise", "ValueError: no such thing"), ("die", "the last words.*code 7")]
 )
 def test_a_failing_contender_says_why(how: str, words: str, monkeypatch: Any) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     contender = Contender(Plan("it", "test_bench:Failing", Setup(how)))
     try:
         assert contender.start().about == "failing"

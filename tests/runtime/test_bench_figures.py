@@ -44,6 +44,15 @@ def test_throughput_counts_every_picture_alike_and_each_contenders_own_output(
         assert figures["output_mp_per_s"] == pytest.approx(made), route["name"]
 
 
+def test_who_makes_one_picture_after_another_has_no_figure_for_several(tmp_path: Path) -> None:
+    found = run_bench(
+        Settings("demo", (coffee(tmp_path / "a.png", 64, 64),), ("bicubic",), baselines=("jpeg",),
+                 threads=1, launches=1, schedule=Schedule(1, 1, 1), in_flight=(2, 3))
+    ).result  # fmt: skip
+    numbers = {r["name"]: [t["in_flight"] for t in r["throughput"]] for r in found["routes"]}
+    assert numbers == {"bicubic": [2, 3], "jpeg": [1]}
+
+
 def test_a_stages_rate_is_that_of_its_calls_whatever_the_pictures_sizes() -> None:
     # Three pictures of 1, 1 and 10 MMAC at one GMAC/s.
     sizes: list[tuple[float, int]] = [(1.0, 10**6), (1.0, 10**6), (10.0, 10**7)]

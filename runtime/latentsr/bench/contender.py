@@ -51,7 +51,10 @@ class Sample:
 
 @dataclass
 class Started:
-    """What the process said when it had started; milliseconds of its cold start."""
+    """What the process said when it had started; milliseconds of its cold start.
+
+    overlaps: whether it can have several pictures in flight.
+    """
 
     about: str
     runs_on: str
@@ -60,6 +63,7 @@ class Started:
     versions: dict[str, str]
     process_ms: float
     load_ms: float
+    overlaps: bool
     first_ms: float = 0.0
     bytes: dict[int, int] = field(default_factory=dict)
 

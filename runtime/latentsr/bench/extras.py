@@ -64,11 +64,15 @@ def throughput(
     samples: Sequence[Samples],
     say: Say,
 ) -> None:
-    """Pictures a second with several in flight; slow contenders are left out."""
+    """Pictures a second with several in flight; slow contenders are left out.
+
+    Who makes one picture after another is measured so only, under no other number.
+    """
     for contender, said, found in zip(contenders, started, samples, strict=True):
         if contender.plan.kind == "yardstick" or found.slow:
             continue
-        for in_flight in measured.settings.in_flight:
+        wanted = measured.settings.in_flight
+        for in_flight in wanted if said.overlaps else (1,) * (len(wanted) > 0):
             say(f"throughput of {contender.plan.name}, {in_flight} in flight")
             figures = _overlapped(measured, contender, said.scale, found, in_flight)
             measured.throughput.setdefault(contender.plan.name, []).append(figures)
