@@ -19,7 +19,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="the demo's routes need an engine library")
 
-from latentsr.bench import extras, inputs, schema
+from latentsr.bench import contender, extras, inputs, schema
 from latentsr.bench.contender import Contender, Plan, Sample
 from latentsr.bench.rounds import Schedule, run_rounds
 from latentsr.bench.run import Bench, Settings, run_bench
@@ -219,6 +219,18 @@ def test_an_interrupt_does_not_wait_for_a_contenders_work(monkeypatch: Any) -> N
         begin = time.perf_counter()
         contender.close()
     assert time.perf_counter() - begin < 60
+
+
+def test_a_contender_that_does_not_answer_is_not_said_to_have_ended(monkeypatch: Any) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    waiting = Contender(Plan("it", "test_bench:Sleeping", Setup("demo")))
+    try:
+        waiting.start()
+        monkeypatch.setattr(contender, "ANSWER_SECONDS", 0.2)
+        with pytest.raises(BackendError, match=r"it is stuck: found no answer to run in 0\.2 s"):
+            waiting.run(0)
+    finally:
+        waiting.close()
 
 
 def test_a_baseline_that_is_named_twice_is_measured_once(picture: str) -> None:

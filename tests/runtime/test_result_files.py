@@ -34,6 +34,9 @@ LONG = ("--launches", "9", "--iterations", "999")
         (("report", "r.json", "--html", "r.html", "--markdown", "r.html"), "collide"),
         (("report", "r.json", "--markdown", "r.json"), "replace its input"),
         (("report", "r.json", "r.json", "--html", "link.json"), "replace its input"),
+        (("verify", "demo", PICTURE, "--save", "none/v"), "no folder none"),
+        (("verify", "demo", PICTURE, "--save", "here/"), "found a folder"),
+        (("verify", "demo", PICTURE, "--with", "r.json", "--save", "r.json"), "replace its input"),
         (("profile", "demo", PICTURE, "--runs", "1000", "--trace", "."), "found a folder"),
     ],
 )
@@ -42,10 +45,12 @@ def test_outputs_that_cannot_be_are_refused_at_once(
 ) -> None:
     (tmp_path / "r.json").write_text(json.dumps(report_case.result()))
     (tmp_path / "link.json").symlink_to("r.json")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "here").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     done = latentsr(*arguments, cwd=tmp_path, code=2)
     assert words in done.stderr and done.stdout == ""
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert after == before
 
 
 def test_the_output_that_is_there_twice_is_named(tmp_path: Path) -> None:

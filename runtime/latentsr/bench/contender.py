@@ -155,7 +155,12 @@ class Contender:
             self._process.stdin.flush()
             line = self._answers.get(timeout=ANSWER_SECONDS)
             self._asked = False
-        except (OSError, queue.Empty):
+        except queue.Empty:
+            raise BackendError(
+                f"contender {self.plan.name} is stuck: found no answer to {message['op']} in "
+                f"{ANSWER_SECONDS:g} s, expected one; run it alone to see why"
+            ) from None
+        except OSError:
             line = ""
         if not line:
             raise BackendError(

@@ -35,7 +35,8 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
       quality        {psnr, psnr_y, ssim, ms_ssim}, means, or null
       bytes          mean bytes read by a call
       macs           mean multiply-accumulates of a call, 0 where not known
-      throughput     [{in_flight, pictures, seconds, pictures_per_s, output_mp_per_s, busy_cores}]
+      throughput     [{in_flight, pictures, seconds, pictures_per_s, output_mp_per_s, busy_cores}];
+                     in_flight is 1 for who makes one picture after another
       memory         {peak_bytes} of the process
       cold_start     {process_ms, load_ms, first_ms}: figures of each over launches
       sizes          [{width, height, p50_ms}]]
