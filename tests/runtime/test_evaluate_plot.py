@@ -173,7 +173,7 @@ def test_means_over_some_of_the_pictures_say_so() -> None:
     given["rows"][3]["figures"]["psnr"] = None
     given["summary"] = summarise(given["rows"])
     assert cautions(given) == [
-        "low: PSNR of 1 of 2 pictures only, the others are equal to HR",
+        "low: PSNR (latent_x4) of 1 of 2 pictures only, the others are equal to HR",
         "low: MS-SSIM of 1 of 2 pictures only, the others are too small",
     ]
     assert "MS-SSIM of 1 of 2 pictures only" in as_svg([given])

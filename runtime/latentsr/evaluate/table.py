@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rich import box
@@ -61,11 +62,7 @@ def cautions(result: dict[str, Any]) -> list[str]:
         for metric in result["settings"]["metrics"]
         if metric["random_weights"]
     ]
-    said += [
-        f"{bundle}: {_NAMES.get(figure, figure)} of {count} of {pictures} pictures only, "
-        f"{'the others are equal to HR' if figure in _DECIMALS else 'the others are too small'}"
-        for bundle, figure, count, pictures in _partial(result)
-    ]
+    said += _partial(result)
     failed = len({failure["picture"] for failure in result["failures"]})
     if failed:
         said.append(
@@ -75,15 +72,25 @@ def cautions(result: dict[str, Any]) -> list[str]:
     return said
 
 
-def _partial(result: dict[str, Any]) -> list[tuple[str, str, int, int]]:
-    """(bundle, figure, count, pictures) of means that are not over all pictures."""
-    found = [
-        (one["bundle"], figure, spread["count"], one["pictures"])
-        for one in result["summary"]
-        for figure, spread in one["figures"].items()
-        if 0 < spread["count"] < one["pictures"]
-    ]
-    return list(dict.fromkeys(found))
+def _partial(result: dict[str, Any]) -> list[str]:
+    """Which means are not over all pictures, and of which routes where not of all."""
+    owners: dict[tuple[str, str, int, int], list[str]] = {}
+    for one in result["summary"]:
+        for figure, spread in one["figures"].items():
+            if 0 < spread["count"] < one["pictures"]:
+                key = one["bundle"], figure, spread["count"], one["pictures"]
+                name = f"{one['route']} {one['anchor'] or ''}".rstrip()
+                owners.setdefault(key, []).append(name)
+    lines = Counter(one["bundle"] for one in result["summary"])
+    found = []
+    for (bundle, figure, count, pictures), names in owners.items():
+        whose = f" ({', '.join(names)})" if len(names) < lines[bundle] else ""
+        why = "equal to HR" if figure in _DECIMALS else "too small"
+        found.append(
+            f"{bundle}: {_NAMES.get(figure, figure)}{whose} of {count} of {pictures} pictures "
+            f"only, the others are {why}"
+        )
+    return found
 
 
 def _print_bundle(
