@@ -38,11 +38,15 @@ def demo(
     with load(bundle, backend=backend, threads=threads) as codec:
         results = run_demo(codec, picture, enlarging(codec))
         runs_on = codec.runs_on()
+        random = bool(codec.bundle.manifest.raw.get("random_weights", False))
     sheet = _save(results, out)
     if as_json:
-        typer.echo(json.dumps({**results.as_dict(), "runs_on": runs_on, "out": str(out)}, indent=1))
+        facts = {**results.as_dict(), "runs_on": runs_on, "random_weights": random, "out": str(out)}
+        typer.echo(json.dumps(facts, indent=1))
         return
     _print(results, runs_on)
+    if random:
+        typer.echo("the bundle has random weights: only its speed means something")
     typer.echo(f"{sheet}: {sheet.stat().st_size} bytes")
 
 
