@@ -118,6 +118,8 @@ def test_a_verdict_from_few_launches_is_doubted(launches: int, doubt: bool) -> N
     found = compare(before, after, 0.05)
     assert found.slower
     assert any("noise may be all" in caution for caution in found.cautions) == doubt
+    alone = any("a single launch of latent_x4" in caution for caution in found.cautions)
+    assert alone == (launches == 1)
 
 
 @pytest.mark.parametrize("order", [1, -1])

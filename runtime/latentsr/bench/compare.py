@@ -104,7 +104,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], threshold: floa
         )
     machines = before["machine"], after["machine"]
     changes = tuple(_change(a, b, machines, threshold) for a, b in pairs)
-    cautions = [*_cautions(before, after), *_uncertain(changes)]
+    cautions = [*_cautions(before, after), *_single(pairs), *_uncertain(changes)]
     return Comparison(changes, tuple(cautions))
 
 
@@ -197,6 +197,17 @@ def _cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 def _measured_on(result: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     keys = ("name", "coded_width", "coded_height")
     return [tuple(picture.get(key) for key in keys) for picture in result["pictures"]]
+
+
+def _single(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """Contenders of which a result has one launch: its batches know nothing of other processes."""
+    alone = [a["name"] for a, b in pairs if min(len(a["launches"]), len(b["launches"])) == 1]
+    if not alone:
+        return []
+    return [
+        f"a single launch of {', '.join(alone)}: intervals leave out what varies from process to "
+        "process; measure with more launches"
+    ]
 
 
 def _uncertain(changes: Sequence[Change]) -> list[str]:
