@@ -72,7 +72,7 @@ def throughput(
         if contender.plan.kind == "yardstick" or found.slow:
             continue
         wanted = measured.settings.in_flight
-        for in_flight in wanted if said.overlaps else (1,) * (len(wanted) > 0):
+        for in_flight in wanted if said.overlaps or not wanted else (1,):
             say(f"throughput of {contender.plan.name}, {in_flight} in flight")
             figures = _overlapped(measured, contender, said.scale, found, in_flight)
             measured.throughput.setdefault(contender.plan.name, []).append(figures)
