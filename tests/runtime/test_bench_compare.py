@@ -130,7 +130,7 @@ def test_a_machine_whose_speed_is_not_known(order: int) -> None:
     assert any("own speed changed" in caution for caution in cautions)
 
 
-@pytest.mark.parametrize("ms", [5e-324, 1e-10, 1e13, 1.7e308, 10**30])
+@pytest.mark.parametrize("ms", [5e-324, 1e-10, 1e13, 1.7e308, 10**30, True])
 @pytest.mark.parametrize("which", [("machine", "sgemm"), ("routes", 0)])
 def test_times_that_no_clock_measures_are_refused(
     tmp_path: Path, which: tuple[Any, ...], ms: float

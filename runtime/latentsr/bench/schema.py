@@ -144,7 +144,9 @@ def _figures(value: object, where: str) -> None:
 
 def _number(value: object) -> TypeGuard[float]:
     # Not math.isfinite, which raises OverflowError of whole numbers with hundreds of digits.
-    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _positive(value: object) -> bool:
