@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import secrets
@@ -32,6 +33,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     if _is_special(path):
         return _write_into(path, write)
+    if not path.name:  # the current folder or the root, beside which there is nothing
+        raise _cannot_write(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     path = _without_link(path)
     # Not tempfile: its files are private, and finding out what other files here would be allowed
     # means to change the process's mask for a moment, which other threads' files would see.
@@ -232,6 +235,23 @@ def check_apart(source: Path, target: Path) -> None:
             f"output would replace its input: found {target} for both, expected different names; "
             "choose another output folder or file"
         )
+
+
+def check_outputs(paths: Sequence[Path]) -> None:
+    """Raise UsageError where a file cannot be written, before minutes are spent on its content."""
+    for path, times in Counter(path.absolute() for path in paths).items():
+        if times > 1:
+            raise UsageError(
+                f"outputs collide: found {path} {'twice' if times == 2 else f'{times} times'}, "
+                "expected a file for each; rename one"
+            )
+    for path in paths:
+        if is_folder(path) or not is_folder(path.parent):
+            found = "a folder" if is_folder(path) else f"no folder {path.parent}"
+            raise UsageError(
+                f"output cannot be written: found {found} for {path}, expected a file in a folder "
+                "that exists; create it or choose another"
+            )
 
 
 def check_free(target: Path) -> None:

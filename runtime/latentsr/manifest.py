@@ -55,6 +55,7 @@ UPSCALE = "latent_x4"
 PRECISIONS = ("fp32", "fp16")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_ROUTE = re.compile(r"[^\x00-\x1f\x7f/\\]+")
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _manifest(root: Reader) -> Manifest:
         entropy_graphs=entropy_graphs,
         chunks=chunks,
         exact=exact,
-        routes={name: _route(item) for name, item in root.children("routes").items()},
+        routes={name: _route(name, item) for name, item in root.children("routes").items()},
         upscale=root.get("upscale", str, UPSCALE),
         raw=root.value,
     )
@@ -232,7 +233,13 @@ def _variants(item: Reader, files: Mapping[str, File]) -> dict[str, Variant]:
     return found
 
 
-def _route(item: Reader) -> Route:
+def _route(name: str, item: Reader) -> Route:
+    # Pictures are named after it: in no other folder than the one that is meant.
+    if not _ROUTE.fullmatch(name):
+        raise BundleError(
+            f"manifest names an unsafe route: found {name!r}, expected no slash and no control "
+            "character; do not use this bundle"
+        )
     if item.get("kind", str) not in ("encode", "decode"):
         raise item.fault("kind", "encode or decode")
     steps = item.get("steps", list)

@@ -7,8 +7,10 @@ import dataclasses
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="the demo's routes need an engine library")
 
-from latentsr.bench import extras, inputs, schema
+from latentsr.bench import contender, extras, inputs, schema
 from latentsr.bench.contender import Contender, Plan, Sample
 from latentsr.bench.rounds import Schedule, run_rounds
 from latentsr.bench.run import Bench, Settings, run_bench
@@ -181,7 +183,7 @@ class Failing(Subject):
     ("how", "words"), [("raise", "ValueError: no such thing"), ("die", "the last words.*code 7")]
 )
 def test_a_failing_contender_says_why(how: str, words: str, monkeypatch: Any) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     contender = Contender(Plan("it", "test_bench:Failing", Setup(how)))
     try:
         assert contender.start().about == "failing"
@@ -190,6 +192,54 @@ def test_a_failing_contender_says_why(how: str, words: str, monkeypatch: Any) ->
     finally:
         contender.close()
         contender.close()
+
+
+class Sleeping(Failing):
+    """A subject whose calls take minutes."""
+
+    def run(self, index: int) -> Timeline:
+        time.sleep(300)
+        return Timeline()
+
+
+def test_an_interrupt_does_not_wait_for_a_contenders_work(monkeypatch: Any) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    contender = Contender(Plan("it", "test_bench:Sleeping", Setup("demo")))
+    contender.start()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(KeyboardInterrupt):
+            contender.run(0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        begin = time.perf_counter()
+        contender.close()
+    assert time.perf_counter() - begin < 60
+
+
+def test_a_contender_that_does_not_answer_is_not_said_to_have_ended(monkeypatch: Any) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    waiting = Contender(Plan("it", "test_bench:Sleeping", Setup("demo")))
+    try:
+        waiting.start()
+        monkeypatch.setattr(contender, "ANSWER_SECONDS", 0.2)
+        with pytest.raises(BackendError, match=r"it is stuck: found no answer to run in 0\.2 s"):
+            waiting.run(0)
+    finally:
+        waiting.close()
+
+
+def test_a_baseline_that_is_named_twice_is_measured_once(picture: str) -> None:
+    from latentsr.bench.run import make_plans
+
+    settings = Settings("demo", (picture,), baselines=("jpeg", "webp", "jpeg"))
+    assert [plan.name for plan in make_plans(["lr"], settings)] == ["lr", "jpeg", "webp", "sgemm"]
+    with pytest.raises(UsageError, match="contenders have one name: found jpeg"):
+        make_plans(["jpeg"], settings)
 
 
 def test_files_in_the_current_folder_are_no_modules(

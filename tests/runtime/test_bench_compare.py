@@ -123,6 +123,58 @@ def test_cautions() -> None:
         compare(made(1), other, 0.05)
 
 
+def test_a_contender_that_one_result_lacks_is_named() -> None:
+    both = made(1)
+    both["routes"].append({**both["routes"][0], "name": "gone"})
+    said = "only in the {} result, so not compared: gone"
+    assert said.format("first") in compare(both, made(2), 0.05).cautions
+    assert said.format("second") in compare(made(2), both, 0.05).cautions
+    assert not any("only in" in caution for caution in compare(both, both, 0.05).cautions)
+
+
+def test_pictures_of_one_name_and_other_sizes_are_others() -> None:
+    small, large = made(1), made(2)
+    for result, side in ((small, 16), (large, 32)):
+        result["pictures"] = [{"name": "a.png", "coded_width": side, "coded_height": side}]
+    assert "other pictures" in compare(small, large, 0.05).cautions
+    assert "other pictures" not in compare(small, small, 0.05).cautions
+
+
+@pytest.mark.parametrize(("launches", "doubt"), [(1, True), (2, True), (3, False), (6, False)])
+def test_a_verdict_from_few_launches_is_doubted(launches: int, doubt: bool) -> None:
+    before, after = made(1, launches=launches), made(2, {"picture": 20.0}, launches=launches)
+    if launches == 1:
+        for result in (before, after):
+            result["routes"][0]["launches"] = [result["routes"][0]["launches"][0][:1]]
+    found = compare(before, after, 0.05)
+    assert found.slower
+    assert any("noise may be all" in caution for caution in found.cautions) == doubt
+    alone = any("a single launch of latent_x4" in caution for caution in found.cautions)
+    assert alone == (launches == 1)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_machine_whose_speed_is_not_known(order: int) -> None:
+    still = made(1)
+    still["machine"]["sgemm"]["gmacs_per_s"] = summary([0.0])
+    cautions = compare(*(made(2), still)[::order], 0.05).cautions
+    assert any("own speed changed" in caution for caution in cautions)
+
+
+@pytest.mark.parametrize("ms", [5e-324, 1e-10, 1e13, 1.7e308, 10**30, True])
+@pytest.mark.parametrize("which", [("machine", "sgemm"), ("routes", 0)])
+def test_times_that_no_clock_measures_are_refused(
+    tmp_path: Path, which: tuple[Any, ...], ms: float
+) -> None:
+    result = made(1)
+    place: Any = result
+    for key in which:
+        place = place[key]
+    place["launches"] = [[ms]]
+    with pytest.raises(UsageError, match="launches"):
+        schema.read_result(Path(write(tmp_path / "r.json", result)))
+
+
 def write(path: Path, value: object) -> str:
     path.write_text(json.dumps(value))
     return str(path)
@@ -146,6 +198,17 @@ def test_the_command_fails_where_asked_to(tmp_path: Path) -> None:
     assert run(a, b, "--fail-if-slower", "0.25").exit_code == 0
     listed = json.loads(run(a, b, "--json").stdout)
     assert listed["changes"][0]["cause"] == "picture"
+
+
+def test_the_command_says_the_level_and_steers_no_terminal(tmp_path: Path) -> None:
+    before, after = made(1, launches=3), made(2, {"picture": 20.0}, launches=3)
+    for result in (before, after):
+        result["routes"][0]["name"] = "a\x1b[31mb"
+        result["routes"][0]["stages"][0]["name"] = "c\x1b[2Jd"
+    after["machine"]["cpu"] = "\x1b]0;title\x07"
+    said = run(write(tmp_path / "a.json", before), write(tmp_path / "b.json", after)).stdout
+    assert " 90 % " in said.split("\n")[1]
+    assert "\x1b" not in said and "\x07" not in said and "a\ufffd[31mb" in said
 
 
 @pytest.mark.parametrize("threshold", ["", "x", "-1%", "nan"])

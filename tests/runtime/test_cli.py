@@ -138,6 +138,16 @@ def test_demo(folder: Path) -> None:
     assert (folder / "d" / "side_by_side.png").is_file()
 
 
+def test_a_demo_of_equal_pictures_leaves_no_infinity_in_json() -> None:
+    from latentsr.report.demo import Demo, Outcome
+
+    picture = np.zeros((4, 4, 3), np.uint8)
+    outcome = Outcome(picture, float("inf"), None, 1.0, 0, [])
+    found = Demo(picture, picture[:1, :1], b"x", ".lss", picture, 1.0, [], {"it": outcome})
+    said = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert said["routes"]["it"]["psnr"] is None
+
+
 def test_version_and_help(tmp_path: Path) -> None:
     import latentsr as package
 

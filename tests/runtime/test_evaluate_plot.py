@@ -15,6 +15,7 @@ from latentsr.errors import UsageError
 from latentsr.evaluate.curves import curves
 from latentsr.evaluate.plot import COLOURS, HEIGHT, LEFT, PANEL, as_svg
 from latentsr.evaluate.result import summarise
+from latentsr.evaluate.table import cautions
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -162,3 +163,17 @@ def test_colours_are_those_of_okabe_and_ito() -> None:
     # Wong, "Points of view: Color blindness", Nature Methods 8 (2011), without its yellow.
     published = {"#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"}
     assert set(COLOURS) == published
+
+
+def test_means_over_some_of_the_pictures_say_so() -> None:
+    given = evaluation_case.result(low=300)
+    assert not cautions(given)
+    for row in given["rows"][:3]:
+        row["figures"]["ms_ssim"] = None
+    given["rows"][3]["figures"]["psnr"] = None
+    given["summary"] = summarise(given["rows"])
+    assert cautions(given) == [
+        "low: PSNR (latent_x4) of 1 of 2 pictures only, the others are equal to HR",
+        "low: MS-SSIM of 1 of 2 pictures only, the others are too small",
+    ]
+    assert "MS-SSIM of 1 of 2 pictures only" in as_svg([given])

@@ -42,6 +42,8 @@ def test_what_was_written_is_read(result: dict[str, Any], tmp_path: Path) -> Non
         (lambda r: r["rows"][0]["figures"].pop("ssim"), "psnr, psnr_y, ssim, ms_ssim at least"),
         (lambda r: r["summary"][0]["figures"]["psnr"].update(std=-1), "std"),
         (lambda r: r["summary"][0]["rate"].pop("bpp_hr"), "bpp_hr"),
+        (lambda r: r["summary"][0]["rate"]["bpp_hr"].update(mean=5e-324), r"bpp_hr\.mean"),
+        (lambda r: r["rows"][0]["rate"].update(bpp_hr=0), r"rate\.bpp_hr"),
         (lambda r: r["summary"][2].update(rate=r["summary"][0]["rate"]), "only for it"),
         (lambda r: r["settings"].update(border=-1), "border"),
         (lambda r: r["settings"].update(reduction="no"), "one of matlab, pillow"),

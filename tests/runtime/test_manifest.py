@@ -174,7 +174,7 @@ def test_places_that_are_no_bundle(tmp_path: Path) -> None:
     for place, message in [
         (tmp_path / "none.lsr", "found nothing"),
         (tmp_path / "file.lsr", "found a file"),
-        (tmp_path, "no manifest.json"),
+        (tmp_path, "no readable manifest.json"),
     ]:
         with pytest.raises(BundleError, match=message):
             latentsr.load(place)

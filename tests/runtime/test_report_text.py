@@ -11,6 +11,7 @@ import pytest
 
 import report_case
 from latentsr.errors import UsageError
+from latentsr.report import tables
 from latentsr.report.form import check
 from latentsr.report.headlines import headlines, subject_name
 from latentsr.report.markdown import render_markdown
@@ -119,3 +120,16 @@ def test_precision_is_a_text_where_it_is_said() -> None:
     given["settings"]["precision"] = 8
     with pytest.raises(UsageError, match="no proper precision"):
         check(given, "changed")
+
+
+def test_means_over_some_of_the_pictures_say_so() -> None:
+    given = report_case.result()
+    assert not any("of 1 of 2" in note for note in tables.quality(given).notes)
+    for route in given["routes"][1:]:
+        route["pictures"][0]["ms_ssim"] = None
+    given["routes"][2]["pictures"][1]["psnr"] = None
+    notes = tables.quality(given).notes
+    assert "bicubic, latent_x4, pixel_x4: MS-SSIM of 1 of 2 pictures, the others are too small" in (
+        notes
+    )
+    assert "latent_x4: PSNR of 1 of 2 pictures, the others are equal to theirs" in notes

@@ -34,7 +34,7 @@ class CompressAISubject(Subject):
         if setup.device != "cpu":
             raise BackendError(
                 f"baseline runs on the CPU only: found device {setup.device!r}, expected 'cpu'; "
-                "measure it with --device cpu"
+                "measure it with --backend ort"
             )
         set_threads(setup.threads)
         self._setup = setup

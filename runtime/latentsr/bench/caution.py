@@ -14,13 +14,15 @@ DRIFT = 0.05
 FEW_SAMPLES = 20
 COARSE_TIMER = 0.001
 SUM_OF_STAGES = 0.97
+MORE_BYTES = 0.05
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
     """All that apply to a result which lacks nothing but its warnings."""
     found = [*_load(result["load"]), *_clock(result)]
     for route in result["routes"]:
-        found += [f"{route['name']}: {text}" for text in _route(route, result["machine"])]
+        texts = [*_route(route, result["machine"]), *_fairness(route, result)]
+        found += [f"{route['name']}: {text}" for text in texts]
     rate = result["machine"]["sgemm"]["gmacs_per_s"]
     if rate["cov"] > UNSTABLE_COV:
         found.append(
@@ -53,6 +55,25 @@ def _route(route: Mapping[str, Any], machine: Mapping[str, Any]) -> list[str]:
         found.append("the timer is too coarse for so short a call")
     if route["random_weights"]:
         found.append("random weights: only the speed means something")
+    return found
+
+
+def _fairness(route: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    """What sets a contender apart from the others that it will be compared with."""
+    found = []
+    count, timed = len(route["pictures"]), [p for p in route["pictures"] if p["p50_ms"] is not None]
+    if 0 < len(timed) < count:
+        found.append(
+            f"timed on {len(timed)} of {count} pictures only, as it is slow: the ratios hold, "
+            "which are of the same pictures; its milliseconds are not those of all"
+        )
+    sizes = [picture["bytes"] for picture in result["pictures"]]
+    if sizes and (more := route["bytes"] / float(np.mean(sizes)) - 1) > MORE_BYTES:
+        found.append(
+            f"reads {more:.0%} more bytes than the streams have: its quality is of a higher rate"
+        )
+    if route["kind"] == "baseline" and result["settings"]["write"] is not None:
+        found.append("writes no files, but the routes do: its ratios to them hold their writing")
     return found
 
 

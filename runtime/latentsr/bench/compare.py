@@ -25,6 +25,7 @@ from latentsr.errors import UsageError
 
 LOWER = 25
 MACHINE_CHANGE = 0.05
+LEAST_LEVEL = 0.89  # three launches on both sides have 90 %
 Values = NDArray[np.float64]
 
 
@@ -103,7 +104,8 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], threshold: floa
         )
     machines = before["machine"], after["machine"]
     changes = tuple(_change(a, b, machines, threshold) for a, b in pairs)
-    return Comparison(changes, tuple(_cautions(before, after)))
+    cautions = [*_cautions(before, after), *_single(pairs), *_uncertain(changes)]
+    return Comparison(changes, tuple(cautions))
 
 
 def _change(
@@ -178,11 +180,41 @@ def _cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
         found.append(f"other precision: {precisions[0]} and {precisions[1]}")
     if a["bundle"].get("fingerprint") != b["bundle"].get("fingerprint"):
         found.append("other bundles")
-    if [p.get("name") for p in a["pictures"]] != [p.get("name") for p in b["pictures"]]:
+    if _measured_on(a) != _measured_on(b):
         found.append("other pictures")
+    names = [[route["name"] for route in one["routes"]] for one in (a, b)]
+    for which, one, other in (("first", *names), ("second", *reversed(names))):
+        if alone := [name for name in one if name not in other]:
+            found.append(f"only in the {which} result, so not compared: {', '.join(alone)}")
     speeds = [r["machine"]["sgemm"]["gmacs_per_s"]["p90"] for r in (a, b)]
-    if abs(speeds[1] / speeds[0] - 1) > MACHINE_CHANGE:
+    if abs(speeds[1] - speeds[0]) > MACHINE_CHANGE * speeds[0]:
         found.append(
             f"the machine's own speed changed: sgemm {speeds[0]:.0f} and {speeds[1]:.0f} GMAC/s"
         )
     return found
+
+
+def _measured_on(result: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    keys = ("name", "coded_width", "coded_height")
+    return [tuple(picture.get(key) for key in keys) for picture in result["pictures"]]
+
+
+def _single(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """Contenders of which a result has one launch: its batches know nothing of other processes."""
+    alone = [a["name"] for a, b in pairs if min(len(a["launches"]), len(b["launches"])) == 1]
+    if not alone:
+        return []
+    return [
+        f"a single launch of {', '.join(alone)}: intervals leave out what varies from process to "
+        "process; measure with more launches"
+    ]
+
+
+def _uncertain(changes: Sequence[Change]) -> list[str]:
+    """Verdicts whose intervals are worth little, as there are too few launches or rounds."""
+    return [
+        f"{change.name}: its intervals have a level of {change.median.level:.0%} only, so noise "
+        "may be all of the change; measure both with more launches"
+        for change in changes
+        if (change.slower or change.faster) and change.median.level < LEAST_LEVEL
+    ]

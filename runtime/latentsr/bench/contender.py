@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,10 @@ class Sample:
 
 @dataclass
 class Started:
-    """What the process said when it had started; milliseconds of its cold start."""
+    """What the process said when it had started; milliseconds of its cold start.
+
+    overlaps: whether it can have several pictures in flight.
+    """
 
     about: str
     runs_on: str
@@ -59,6 +63,7 @@ class Started:
     versions: dict[str, str]
     process_ms: float
     load_ms: float
+    overlaps: bool
     first_ms: float = 0.0
     bytes: dict[int, int] = field(default_factory=dict)
 
@@ -81,6 +86,7 @@ class Contender:
             encoding="utf-8", env=environment,
         )  # fmt: skip
         self._answers: queue.Queue[str] = queue.Queue()
+        self._asked = False  # and not answered yet
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self) -> Started:
@@ -119,8 +125,11 @@ class Contender:
     def close(self) -> None:
         """End the process, by force where it does not end by itself."""
         if self._process.poll() is None:
-            with contextlib.suppress(BackendError):
-                self._ask(op="stop")
+            if self._asked:  # interrupted: it would come to a stop only when its work is done
+                self._process.send_signal(signal.SIGINT)
+            else:
+                with contextlib.suppress(BackendError):
+                    self._ask(op="stop")
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -140,11 +149,18 @@ class Contender:
 
     def _ask(self, **message: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
+        self._asked = True
         try:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
             line = self._answers.get(timeout=ANSWER_SECONDS)
-        except (OSError, queue.Empty):
+            self._asked = False
+        except queue.Empty:
+            raise BackendError(
+                f"contender {self.plan.name} is stuck: found no answer to {message['op']} in "
+                f"{ANSWER_SECONDS:g} s, expected one; run it alone to see why"
+            ) from None
+        except OSError:
             line = ""
         if not line:
             raise BackendError(

@@ -58,28 +58,38 @@ def compare(picture: np.ndarray, reference: np.ndarray) -> dict[str, float | Non
 
 
 def throughput(
-    measured: Measured, contenders: Sequence[Contender], samples: Sequence[Samples], say: Say
+    measured: Measured,
+    contenders: Sequence[Contender],
+    started: Sequence[Started],
+    samples: Sequence[Samples],
+    say: Say,
 ) -> None:
-    """Pictures a second with several in flight; slow contenders are left out."""
-    for contender, found in zip(contenders, samples, strict=True):
+    """Pictures a second with several in flight; slow contenders are left out.
+
+    Who makes one picture after another is measured so only, under no other number.
+    """
+    for contender, said, found in zip(contenders, started, samples, strict=True):
         if contender.plan.kind == "yardstick" or found.slow:
             continue
-        for in_flight in measured.settings.in_flight:
+        wanted = measured.settings.in_flight
+        for in_flight in wanted if said.overlaps or not wanted else (1,):
             say(f"throughput of {contender.plan.name}, {in_flight} in flight")
-            figures = _overlapped(measured, contender, found, in_flight)
+            figures = _overlapped(measured, contender, said.scale, found, in_flight)
             measured.throughput.setdefault(contender.plan.name, []).append(figures)
 
 
 def _overlapped(
-    measured: Measured, contender: Contender, found: Samples, in_flight: int
+    measured: Measured, contender: Contender, scale: int, found: Samples, in_flight: int
 ) -> dict[str, float]:
-    typical = float(np.nanmedian(found.ms(range(len(measured.inputs)))))
-    count = int(np.clip(THROUGHPUT_SECONDS * 1e3 / typical, 2 * in_flight, 4096))
-    indexes = [number % len(measured.inputs) for number in range(count)]
+    inputs = len(measured.inputs)
+    typical = float(np.nanmedian(found.ms(range(inputs))))
+    wanted = int(np.clip(THROUGHPUT_SECONDS * 1e3 / typical, 2 * in_flight, 4096))
+    # Every picture equally often, or who does fewer in the time would do others, of other sizes.
+    count = -(-wanted // inputs) * inputs
+    indexes = [number % inputs for number in range(count)]
     contender.many(indexes[: 2 * in_flight], in_flight)
     seconds, cpu = contender.many(indexes, in_flight)
     pixels = sum(measured.inputs[i].coded_width * measured.inputs[i].coded_height for i in indexes)
-    scale = measured.inputs[0].scale
     return {
         "in_flight": in_flight, "pictures": count, "seconds": seconds,
         "pictures_per_s": count / seconds, "output_mp_per_s": pixels * scale**2 / seconds / 1e6,

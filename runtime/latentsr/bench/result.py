@@ -59,8 +59,12 @@ def _settings(measured: Measured) -> dict[str, Any]:
     given = measured.settings
     excluded = ["the first call of each turn, after a pause (see after_pause_ms)",
                 "start of the process, loading of bundle and engines (see cold_start)"]  # fmt: skip
+    if slow := _slow(measured):
+        excluded[0] += f"; {', '.join(slow)}: slow, a single call a turn, which counts"
     if given.write is None:
         excluded.append("writing the picture to a file")
+    elif any(plan.kind == "baseline" for plan in measured.plans):
+        excluded.append("writing the picture to a file, of baselines")
     rounds = max(samples.rounds for launch in measured.launches for samples in launch.samples)
     return {
         "backend": given.backend, "device": given.device, "threads": given.threads,
@@ -68,6 +72,15 @@ def _settings(measured: Measured) -> dict[str, Any]:
         "warmup": given.schedule.warmup, "rounds": rounds, "burst": given.schedule.burst,
         "write": given.write, "excluded": excluded,
     }  # fmt: skip
+
+
+def _slow(measured: Measured) -> list[str]:
+    """Contenders that ran less often than the others."""
+    return [
+        plan.name
+        for number, plan in enumerate(measured.plans)
+        if any(launch.samples[number].slow for launch in measured.launches)
+    ]
 
 
 def _sgemm(measured: Measured, place: int) -> dict[str, Any]:
@@ -90,7 +103,7 @@ def _route(
     said = measured.launches[0].started[place]
     tables = _tables(measured, place)
     latency = summary(np.concatenate(tables))
-    stages = _stages(measured, place, rate)
+    stages = assemble_stages(measured, place, rate)
     quality = measured.quality.get(plan.name, {})
     cold = ("process_ms", "load_ms", "first_ms")
     rested = [ms for launch in measured.launches for ms in launch.samples[place].rested]
@@ -126,7 +139,7 @@ def _by_round(table: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def _stages(measured: Measured, place: int, rate: float) -> list[dict[str, Any]]:
+def assemble_stages(measured: Measured, place: int, rate: float) -> list[dict[str, Any]]:
     """Figures of each stage in the order of a call; stages of one name are added up."""
     calls = [_by_name(s.stages) for launch in measured.launches
              for s in launch.samples[place].runs.values()]  # fmt: skip
@@ -134,15 +147,21 @@ def _stages(measured: Measured, place: int, rate: float) -> list[dict[str, Any]]
     found = []
     for name in dict.fromkeys(name for call in calls for name in call):
         ms = [call.get(name, ("", 0.0, 0))[1] for call in calls]
-        macs = float(np.mean([call.get(name, ("", 0.0, 0))[2] for call in calls]))
-        figures = summary(ms)
-        speed = macs / figures["p50"] / 1e6 if macs and figures["p50"] > 0 else None
+        macs = [call.get(name, ("", 0.0, 0))[2] for call in calls]
+        speed = _speed(macs, ms)
         found.append({
             "name": name, "kind": next(call[name][0] for call in calls if name in call),
-            "ms": figures, "share": float(np.median(np.divide(ms, whole))), "macs": macs,
+            "ms": summary(ms), "share": float(np.median(np.divide(ms, whole))),
+            "macs": float(np.mean(macs)),
             "gmacs_per_s": speed, "sgemm_share": speed / rate if speed else None,
         })  # fmt: skip
     return found
+
+
+def _speed(macs: list[int], ms: list[float]) -> float | None:
+    """Median of the calls' GMAC/s: of each call, as pictures of several sizes have several MACs."""
+    rates = [work / time / 1e6 for work, time in zip(macs, ms, strict=True) if work and time > 0]
+    return float(np.median(rates)) if rates else None
 
 
 def _by_name(stages: Any) -> dict[str, tuple[str, float, int]]:

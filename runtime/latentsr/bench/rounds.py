@@ -23,8 +23,8 @@ class Schedule:
 
     warmup: rounds that are not counted. rounds: counted ones, or with `seconds` as many as fit,
     at least `MINIMUM_ROUNDS`. burst: counted calls of a contender's turn. A contender that needs
-    more than `slow_ms` for one picture runs in only `slow_rounds` of the rounds, spread evenly,
-    on the first `slow_items` inputs, once.
+    more than `slow_ms` for one picture, twice, runs in only `slow_rounds` of the rounds, spread
+    evenly, on the first `slow_items` inputs, once.
     """
 
     warmup: int = 2
@@ -98,11 +98,16 @@ def _visit(contender: Contender, found: Samples, turn: int, item: int, schedule:
 
 
 def _warm(contender: Contender, found: Samples, items: Sequence[int], schedule: Schedule) -> None:
-    """One uncounted round; who turns out to be slow stops after the first picture."""
-    for item in items:
-        if found.slow and item != items[0]:
+    """One uncounted round; who turns out to be slow stops after the pictures that it is timed on.
+
+    Before each of these it must have run, or a library that compiles for every size would be timed
+    compiling. For the same reason a single call makes nobody slow.
+    """
+    for number, item in enumerate(items):
+        if found.slow and number >= max(schedule.slow_items, 1):
             return
-        found.slow |= contender.run(item).ms > schedule.slow_ms
+        if contender.run(item).ms > schedule.slow_ms and not found.slow:
+            found.slow = contender.run(item).ms > schedule.slow_ms
 
 
 def _go_on(turn: int, begin: float, schedule: Schedule) -> bool:

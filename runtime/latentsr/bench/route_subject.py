@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,10 @@ class RouteSubject(Subject):
         chosen = self._codec.bundle.route(self._route, "decode")
         self._codec.warmup(self._route)
         self._streams: dict[int, Path] = {}
+        # A stream may be the user's own, and beside it the picture that it was made of.
+        self._written = (
+            tempfile.TemporaryDirectory(prefix="latentsr-written-") if self._write else None
+        )
         manifest = self._codec.bundle.manifest
         self._parameters = {manifest.exact.get(n, n) for n in manifest.entropy_graphs}
         self._parameters |= set(manifest.entropy_graphs)
@@ -48,10 +53,9 @@ class RouteSubject(Subject):
             data = read_stream(self._streams[index])
         picture = self._codec.decode(data, self._route)
         timeline.stages += self._codec.timeline.stages
-        if self._write:
+        if self._written is not None:
             with timeline.stage("write file", "write"):
-                target = self._streams[index]
-                save_rgb8(picture, target.with_name(f"{target.stem}-{self._route}{self._write}"))
+                save_rgb8(picture, Path(self._written.name) / f"{index}{self._write}")
         for stage in timeline.stages:
             if stage.kind == "engine" and stage.name in self._parameters:
                 stage.kind = PARAMETERS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ def run_bench(settings: Settings, say: Say = lambda text: None) -> Bench:
         scale = max(codec.bundle.manifest.routes[name].scale for name in chosen)
         folder = Path(place)
         found = inputs.gather(codec, settings.names, scale, folder)
-        measured = Measured(settings, _plans(chosen, settings), found)
+        measured = Measured(settings, make_plans(chosen, settings), found)
         sized = _sized(codec, settings, found, scale, folder)
         for number in range(max(settings.launches, 1)):
             say(f"launch {number + 1} of {settings.launches}")
@@ -128,15 +129,24 @@ def _routes(codec: Codec, settings: Settings) -> list[str]:
     return list(dict.fromkeys(settings.routes or known))
 
 
-def _plans(chosen: Sequence[str], settings: Settings) -> list[Plan]:
+def make_plans(chosen: Sequence[str], settings: Settings) -> list[Plan]:
+    """A plan for each contender and the yardstick; UsageError where two have one name."""
     plans = [
         Plan(name, settings.subject, _setup(settings, route=name, write=settings.write))
         for name in chosen
     ]
-    for name in settings.baselines:
+    for name in dict.fromkeys(settings.baselines):
         options = settings.baseline_options
         plans.append(Plan(name, name, _setup(settings, **options), "baseline"))
-    return [*plans, Plan(YARDSTICK, "sgemm", _setup(settings), "yardstick")]
+    plans.append(Plan(YARDSTICK, "sgemm", _setup(settings), "yardstick"))
+    # Figures are kept by name.
+    doubled = [name for name, times in Counter(plan.name for plan in plans).items() if times > 1]
+    if doubled:
+        raise UsageError(
+            f"contenders have one name: found {doubled[0]} for a route and another contender, "
+            "expected different ones; choose --routes without it, or another baseline"
+        )
+    return plans
 
 
 def _setup(settings: Settings, **options: Any) -> Setup:
@@ -178,7 +188,7 @@ def _launch(measured: Measured, sized: list[Input], folder: Path, say: Say) -> N
         samples = run_rounds(contenders, numbers, measured.settings.schedule)
         if not measured.launches:
             extras.quality(measured, contenders, started, folder)
-            extras.throughput(measured, contenders, samples, say)
+            extras.throughput(measured, contenders, started, samples, say)
             for plan, contender in zip(measured.plans, contenders, strict=True):
                 measured.memory[plan.name] = contender.peak_bytes()
             extras.latency_by_size(measured, contenders, sized, say)

@@ -35,7 +35,8 @@ inputs, rounds and launches; cov is the deviation over the mean. ::
       quality        {psnr, psnr_y, ssim, ms_ssim}, means, or null
       bytes          mean bytes read by a call
       macs           mean multiply-accumulates of a call, 0 where not known
-      throughput     [{in_flight, pictures, seconds, pictures_per_s, output_mp_per_s, busy_cores}]
+      throughput     [{in_flight, pictures, seconds, pictures_per_s, output_mp_per_s, busy_cores}];
+                     in_flight is 1 for who makes one picture after another
       memory         {peak_bytes} of the process
       cold_start     {process_ms, load_ms, first_ms}: figures of each over launches
       sizes          [{width, height, p50_ms}]]
@@ -58,6 +59,7 @@ from latentsr.json_reader import read_json
 SCHEMA = "latentsr-bench"
 SCHEMA_VERSION = 1
 LARGEST = 256 << 20
+LEAST_MS, MOST_MS = 1e-9, 1e12
 FIGURES = ("min", "mean", "p50", "p90", "p95", "p99", "max", "cov")
 _TOP = {"machine": dict, "bundle": dict, "settings": dict, "pictures": list, "routes": list,
         "ratios": list, "load": list, "warnings": list}  # fmt: skip
@@ -142,11 +144,14 @@ def _figures(value: object, where: str) -> None:
 
 def _number(value: object) -> TypeGuard[float]:
     # Not math.isfinite, which raises OverflowError of whole numbers with hundreds of digits.
-    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _positive(value: object) -> bool:
-    return _number(value) and value > 0
+    # What no clock measures would leave the range of ratios.
+    return _number(value) and LEAST_MS <= value <= MOST_MS
 
 
 def _fault(where: str, key: str, expected: str) -> UsageError:

@@ -104,7 +104,10 @@ class Subject(ABC):
         """The picture of one input, uint8 (H, W, 3); None where the subject makes none."""
 
     def many(self, indexes: Sequence[int], in_flight: int) -> None:
-        """Make the pictures of several inputs, at most `in_flight` at a time."""
+        """Make the pictures of several inputs, at most `in_flight` at a time.
+
+        A subject that can have several in flight overrides this; others are measured with one.
+        """
         del in_flight
         for index in indexes:
             self.run(index)

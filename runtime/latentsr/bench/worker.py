@@ -2,7 +2,8 @@
 
 Each line is one object with the key ``op``; each answer is one line as well::
 
-    {"op": "start", "setup": {...}}              → {facts..., "process_ms", "load_ms"}
+    {"op": "start", "setup": {...}}              → {facts..., "process_ms", "load_ms",
+                                                    "overlaps"}
     {"op": "load", "index": i, "item": {...}}    → {"bytes": n}
     {"op": "run", "index": i}                    → {"ms": x, "stages": [{name, kind, ms, macs}]}
     {"op": "many", "indexes": [...], "in_flight": n}   → {"seconds": x, "cpu_seconds": x}
@@ -66,7 +67,8 @@ def _start(subject: Subject, message: Message) -> dict[str, Any]:
     begin = time.perf_counter()
     facts = subject.start(Setup(**message["setup"]))
     load_ms = (time.perf_counter() - begin) * 1e3
-    return {**vars(facts), "process_ms": process_ms, "load_ms": load_ms}
+    overlaps = type(subject).many is not Subject.many
+    return {**vars(facts), "process_ms": process_ms, "load_ms": load_ms, "overlaps": overlaps}
 
 
 def _load(subject: Subject, message: Message) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from latentsr.cli.options import BackendOption, Precision, PrecisionOption, ThreadsOption
 from latentsr.errors import UsageError
@@ -90,13 +91,17 @@ def bench(
         write=write,
     )
     from latentsr.bench.run import run_bench
+    from latentsr.files import check_outputs
     from latentsr.report.publish import Targets, publish
+    from latentsr.report.wording import plain
 
+    targets = Targets(json_file, csv_file, report, markdown)
+    check_outputs(targets.paths())
     console = Console(stderr=True)
     with console.status("starting") as status:
-        found = run_bench(settings, status.update)
+        found = run_bench(settings, lambda text: status.update(Text(plain(text))))
     found.result["command"] = ["latentsr", *sys.argv[1:]]
-    publish(found, Targets(json_file, csv_file, report, markdown))
+    publish(found, targets)
 
 
 def _words(text: str) -> tuple[str, ...]:

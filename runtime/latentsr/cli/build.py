@@ -83,12 +83,12 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _print(report: Report) -> None:
-    from rich.console import Console
 
     from latentsr.cli.engine_table import built_table
+    from latentsr.cli.plain_console import PlainConsole
     from latentsr.cli.plan_table import engines_table
 
-    console = Console(width=120, highlight=False)
+    console = PlainConsole(120)
     table = engines_table if report.backend == "cpu" else built_table
     console.print(table(report.rows))
     if report.quality:

@@ -63,24 +63,31 @@ def _print(found: Comparison) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from latentsr.report.wording import plain
+
+    def text(said: str) -> str:
+        return escape(plain(said))
+
     console = Console(highlight=False)
-    table = Table("contender", "before ms", "after ms", "ratio", "95 %", "verdict", box=box.SIMPLE)
+    # The level that the intervals really have, which few launches make less than 95 %.
+    levels = ", ".join(sorted({f"{100 * change.median.level:.0f} %" for change in found.changes}))
+    table = Table("contender", "before ms", "after ms", "ratio", levels, "verdict", box=box.SIMPLE)
     for change in found.changes:
         verdict = "slower" if change.slower else "faster" if change.faster else "no change shown"
         if change.cause:
             verdict += f", in {change.cause}"
         table.add_row(
-            escape(change.name), f"{change.before_ms:.2f}", f"{change.after_ms:.2f}",
+            text(change.name), f"{change.before_ms:.2f}", f"{change.after_ms:.2f}",
             f"{change.median.value:.3f}", f"{change.median.low:.3f}–{change.median.high:.3f}",
-            escape(verdict),
+            text(verdict),
         )  # fmt: skip
     console.print(table)
     for change in found.changes:
         if change.slower or change.faster:
             for stage in change.stages[:3]:
                 console.print(
-                    f"  {escape(change.name)}, {escape(stage.name)}: {stage.before_ms:.3f} → "
+                    f"  {text(change.name)}, {text(stage.name)}: {stage.before_ms:.3f} → "
                     f"{stage.after_ms:.3f} ms ({stage.change_ms:+.3f})"
                 )
     for caution in found.cautions:
-        console.print(f"caution: {escape(caution)}")
+        console.print(f"caution: {text(caution)}")

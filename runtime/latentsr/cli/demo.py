@@ -38,11 +38,15 @@ def demo(
     with load(bundle, backend=backend, threads=threads) as codec:
         results = run_demo(codec, picture, enlarging(codec))
         runs_on = codec.runs_on()
+        random = bool(codec.bundle.manifest.raw.get("random_weights", False))
     sheet = _save(results, out)
     if as_json:
-        typer.echo(json.dumps({**results.as_dict(), "runs_on": runs_on, "out": str(out)}, indent=1))
+        facts = {**results.as_dict(), "runs_on": runs_on, "random_weights": random, "out": str(out)}
+        typer.echo(json.dumps(facts, indent=1))
         return
     _print(results, runs_on)
+    if random:
+        typer.echo("the bundle has random weights: only its speed means something")
     typer.echo(f"{sheet}: {sheet.stat().st_size} bytes")
 
 
@@ -71,11 +75,12 @@ def _save(results: Demo, out: Path) -> Path:
 
 def _print(results: Demo, runs_on: str) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from latentsr.cli.plain_console import PlainConsole
+
     high, low = results.original.shape, results.low.shape
-    console = Console(width=110, highlight=False)
+    console = PlainConsole(110)
     console.print(
         f"original {high[1]}x{high[0]}, coded at {low[1]}x{low[0]}: {len(results.stream)} bytes, "
         f"{results.bpp:.3f} bpp ({results.bpp_output:.4f} per output pixel); "

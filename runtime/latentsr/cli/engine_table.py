@@ -29,10 +29,11 @@ def print_plans(bundle: Bundle, as_json: bool) -> None:
 
 def _print(plans: list[dict[str, Any]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=120, highlight=False)
+    from latentsr.cli.plain_console import PlainConsole
+
+    console = PlainConsole(120)
     columns = ("graph", "precision", "inputs", "TensorRT", "GPU", "MiB", "built in s", "layers")
     table = Table(*columns, box=box.SIMPLE, title="TensorRT plans")
     for plan in plans:

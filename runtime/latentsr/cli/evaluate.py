@@ -52,7 +52,7 @@ def evaluate(
 ) -> None:
     """Rate and quality on HR pictures: reduced, coded, enlarged; against both anchors."""
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     from latentsr.backends import split_device
     from latentsr.cli import EXIT_BAD_INPUT
@@ -60,6 +60,7 @@ def evaluate(
     from latentsr.evaluate.protocol import run_evaluation
     from latentsr.evaluate.publish import Targets, check_targets, publish
     from latentsr.evaluate.schema import read_result
+    from latentsr.report.wording import plain
 
     targets = Targets(json_file, csv_file, plot)
     check_targets(targets)
@@ -69,7 +70,7 @@ def evaluate(
         *split_device(backend), threads=threads,
     )  # fmt: skip
     with Console(stderr=True).status("starting") as status:
-        result = run_evaluation(settings, lambda text: status.update(escape(text)), earlier)
+        result = run_evaluation(settings, lambda text: status.update(Text(plain(text))), earlier)
     result["command"] = ["latentsr", *sys.argv[1:]]
     # A picture that cannot be read fails with every bundle: once is enough.
     for name, error in dict.fromkeys((f["picture"], f["error"]) for f in result["failures"]):

@@ -90,16 +90,16 @@ def _stride(chunk: Chunk) -> str:
 
 def _print_bundle(bundle: Bundle) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from latentsr.cli.plain_console import PlainConsole
     from latentsr.cli.plan_table import plan_tables
     from latentsr.cli.precision_table import precision_tables
 
     manifest = bundle.manifest
     codec = manifest.raw["codec"]
     size = sum(file.size for file in manifest.files.values())
-    console = Console(width=110, highlight=False)
+    console = PlainConsole(110)
     console.print(_lines({
         "bundle": f"{manifest.name} ({size / 2**20:.2f} MiB in {len(manifest.files)} files)",
         "codec": f"{manifest.family}, channels {codec.get('channels')}",

@@ -38,11 +38,13 @@ def profile(
     """Measure stages and engine nodes of a route, and list what takes longest."""
     from latentsr.codec import load
     from latentsr.errors import UsageError
+    from latentsr.files import check_outputs
     from latentsr.report.profile import profile_route
     from latentsr.report.trace import write_trace
 
     if top < 1:
         raise UsageError(f"length of the list is out of range: found {top}, expected >= 1")
+    check_outputs([] if trace is None else [trace])
     with load(bundle, backend=backend, threads=threads, profile=True) as codec:
         chosen = codec.bundle.manifest.upscale if route is None else route
         given = _source(codec.bundle, source, chosen, backend, threads)
@@ -85,9 +87,9 @@ def _source(
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from rich.console import Console
+    from latentsr.cli.plain_console import PlainConsole
 
-    console = Console(width=120, highlight=False)
+    console = PlainConsole(120)
     threads = "the library's" if facts["threads"] is None else facts["threads"]
     console.print(
         f"{facts['route']} on {facts['runs_on']}, threads: {threads}; {facts['runs']} runs after "

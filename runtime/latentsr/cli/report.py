@@ -27,7 +27,16 @@ def report(
     """Render stored results; further ones add their points and a section. No pictures then."""
     from latentsr.bench.run import Bench
     from latentsr.bench.schema import read_result
+    from latentsr.files import check_apart, check_outputs
+    from latentsr.report.form import check
     from latentsr.report.publish import Targets, publish
 
+    targets = Targets(html=html, markdown=markdown)
+    check_outputs(targets.paths())
+    for source in results:
+        for target in targets.paths():
+            check_apart(source, target)
     main, *others = map(read_result, results)
-    publish(Bench(main, {}), Targets(html=html, markdown=markdown), others)
+    for source, result in zip(results, (main, *others), strict=True):
+        check(result, str(source))
+    publish(Bench(main, {}), targets, others)

@@ -40,12 +40,16 @@ def verify(
 
     from latentsr.bundle import DEMO
     from latentsr.cli import EXIT_BAD_INPUT
-    from latentsr.files import PICTURES, expand
+    from latentsr.files import PICTURES, check_apart, check_outputs, expand
     from latentsr.image import to_rgb8
     from latentsr.report.verify import available
     from latentsr.report.verify import verify as run
     from latentsr.report.verify_file import write
 
+    if save is not None:
+        check_outputs([save])
+        for name in given or []:
+            check_apart(Path(name), save)
     others = _others(given or [])
     files = expand(pictures or [DEMO.parent / "coffee.png"], PICTURES)
     console = Console(stderr=True)
@@ -85,10 +89,11 @@ def _others(names: list[str]) -> dict[str, list[Encoded]]:
 
 def _print(result: Verification) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=110, highlight=False)
+    from latentsr.cli.plain_console import PlainConsole
+
+    console = PlainConsole(110)
     columns = [f"decoded by {name}" for name in result.combinations]
     table = Table("encoded by", *columns, box=box.SIMPLE,
                   title="differing indexes / symbols / desyncs")  # fmt: skip

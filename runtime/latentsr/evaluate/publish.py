@@ -15,7 +15,7 @@ from latentsr.evaluate import schema
 from latentsr.evaluate.lines import as_csv
 from latentsr.evaluate.plot import as_svg
 from latentsr.evaluate.table import print_result
-from latentsr.files import write_bytes
+from latentsr.files import check_outputs, write_bytes
 
 WIDTH, METRIC_WIDTH = 110, 18  # columns of the terminal's tables, and of a further metric
 
@@ -35,18 +35,7 @@ class Targets:
 
 def check_targets(targets: Targets) -> None:
     """Raise UsageError where a file cannot be written, before minutes are spent on its content."""
-    paths = targets.paths()
-    if len({path.absolute() for path in paths}) != len(paths):
-        raise UsageError(
-            f"outputs collide: found {paths[-1]} twice, expected a file for each; rename one"
-        )
-    for path in paths:
-        if path.is_dir() or not path.parent.is_dir():
-            found = "a folder" if path.is_dir() else f"no folder {path.parent}"
-            raise UsageError(
-                f"output cannot be written: found {found} for {path}, expected a file in a folder "
-                "that exists; create it or choose another"
-            )
+    check_outputs(targets.paths())
     if targets.plot is not None and targets.plot.suffix.lower() != ".svg":
         raise UsageError(
             f"plot format is not known: found suffix {targets.plot.suffix!r} in {targets.plot}, "
@@ -74,5 +63,6 @@ def publish(
     width = WIDTH + METRIC_WIDTH * len(result["settings"]["metrics"])
     print_result(result, Console(width=width, highlight=False, markup=False, emoji=False))
     for path, text in texts.items():
-        write_bytes(path, text.encode())
+        # Names of files need not be UTF-8.
+        write_bytes(path, text.encode(errors="backslashreplace"))
         print(f"{path}: {path.stat().st_size} bytes")

@@ -50,6 +50,9 @@ RATE = ("bytes", "bpp_hr", "bpp_lr", "ratio_hr", "ratio_lr")
 _SIDE = Number(1, 65535, whole=True)
 _SPREAD = Record({"mean": Number(none=True), "std": Number(0, none=True),
                   "count": Number(0, whole=True)})  # fmt: skip
+# No stream has less, and the plot's axis is logarithmic.
+_LEAST_RATE = 1e-12
+_RATE_SPREAD = Record({**_SPREAD.fields, "mean": Number(_LEAST_RATE, none=True)})
 _SETTINGS = Record({
     "backend": Text(), "device": Text(), "threads": Number(1, none=True, whole=True),
     "reduction": Text(), "border": Number(0, whole=True), "crop": Text(),
@@ -63,11 +66,12 @@ _BUNDLE = Record({
 _ROW = Record({
     "bundle": Text(), "picture": Text(), "route": Text(), "anchor": Text(none=True),
     "width": _SIDE, "height": _SIDE, "lr_width": _SIDE, "lr_height": _SIDE,
-    "rate": Record(dict.fromkeys(RATE, Number(0)), none=True), "figures": Named(Number(none=True)),
+    "rate": Record(dict.fromkeys(RATE, Number(_LEAST_RATE)), none=True),
+    "figures": Named(Number(none=True)),
 })  # fmt: skip
 _SUMMARY = Record({
     "bundle": Text(), "route": Text(), "anchor": Text(none=True),
-    "pictures": Number(1, whole=True), "rate": Record(dict.fromkeys(RATE, _SPREAD), none=True),
+    "pictures": Number(1, whole=True), "rate": Record(dict.fromkeys(RATE, _RATE_SPREAD), none=True),
     "figures": Named(_SPREAD),
 })  # fmt: skip
 RESULT: Form = Record({

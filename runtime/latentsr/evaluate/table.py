@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rich import box
@@ -19,6 +20,7 @@ _REDUCED_BY = {
     "pillow": "bicubic reduction as Pillow has it",
     OWN_REDUCTION: f"reduced as the bundle's {OWN_ROUTE} does",
 }
+_NAMES = {key: head.removesuffix(" dB") for key, head in _HEADS.items()}
 _DECIMALS = {"psnr": 2, "psnr_y": 2}
 
 
@@ -60,6 +62,7 @@ def cautions(result: dict[str, Any]) -> list[str]:
         for metric in result["settings"]["metrics"]
         if metric["random_weights"]
     ]
+    said += _partial(result)
     failed = len({failure["picture"] for failure in result["failures"]})
     if failed:
         said.append(
@@ -67,6 +70,27 @@ def cautions(result: dict[str, Any]) -> list[str]:
             f"{'is' if failed == 1 else 'are'} not in the means"
         )
     return said
+
+
+def _partial(result: dict[str, Any]) -> list[str]:
+    """Which means are not over all pictures, and of which routes where not of all."""
+    owners: dict[tuple[str, str, int, int], list[str]] = {}
+    for one in result["summary"]:
+        for figure, spread in one["figures"].items():
+            if 0 < spread["count"] < one["pictures"]:
+                key = one["bundle"], figure, spread["count"], one["pictures"]
+                name = f"{one['route']} {one['anchor'] or ''}".rstrip()
+                owners.setdefault(key, []).append(name)
+    lines = Counter(one["bundle"] for one in result["summary"])
+    found = []
+    for (bundle, figure, count, pictures), names in owners.items():
+        whose = f" ({', '.join(names)})" if len(names) < lines[bundle] else ""
+        why = "equal to HR" if figure in _DECIMALS else "too small"
+        found.append(
+            f"{bundle}: {_NAMES.get(figure, figure)}{whose} of {count} of {pictures} pictures "
+            f"only, the others are {why}"
+        )
+    return found
 
 
 def _print_bundle(

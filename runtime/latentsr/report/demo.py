@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,10 +59,10 @@ class Demo:
         return 8 * len(self.stream) / (self.original.shape[0] * self.original.shape[1])
 
     def as_dict(self) -> dict[str, Any]:
-        """Figures for JSON, without pictures."""
+        """Figures for JSON, without pictures; psnr is None where it is infinite."""
         routes = {
-            name: {"psnr": o.psnr, "ms_ssim": o.ms_ssim, "ms": o.ms, "macs": o.macs,
-                   "stages": o.stages}
+            name: {"psnr": o.psnr if math.isfinite(o.psnr) else None, "ms_ssim": o.ms_ssim,
+                   "ms": o.ms, "macs": o.macs, "stages": o.stages}
             for name, o in self.routes.items()
         }  # fmt: skip
         return {

@@ -134,7 +134,7 @@ def _range(form: Number) -> str:
 
 _ANY, _MAYBE, _COUNT = Number(low=0), Number(low=0, none=True), Number(low=0, whole=True)
 _SIDE = Number(low=1, high=1 << 20, whole=True)
-_MS = Number(low=1e-9, high=1e12)
+_MS = Number(low=schema.LEAST_MS, high=schema.MOST_MS)
 _DB = Number(low=-1e3, high=1e3, none=True, infinite=True)
 _SIMILAR = Number(low=-1, high=1, none=True)
 _QUALITY: dict[str, Form] = {"psnr": _DB, "psnr_y": _DB, "ssim": _SIMILAR, "ms_ssim": _SIMILAR}

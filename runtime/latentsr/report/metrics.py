@@ -64,7 +64,7 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255.0) -> float | Non
     if min(first.shape[1:]) < _TAPS:
         return None
     similarity, _ = _ssim_and_contrast(first, second, data_range)
-    return float(similarity.mean())
+    return min(float(similarity.mean()), 1.0)
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255.0) -> float | None:
@@ -84,7 +84,8 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255.0) -> float | 
         product *= np.maximum(similarity if last else contrast, 0.0) ** weight
         if not last:
             first, second = _halve(first), _halve(second)
-    return float(product.mean())
+    # The rounding of nearly equal pictures must not carry it beyond what readers of results take.
+    return min(float(product.mean()), 1.0)
 
 
 def _pair(a: np.ndarray, b: np.ndarray) -> tuple[Planes, Planes]:

@@ -33,6 +33,11 @@ class Targets:
     html: Path | None = None
     markdown: Path | None = None
 
+    def paths(self) -> list[Path]:
+        """Those that are wanted."""
+        every = (self.json, self.csv, self.html, self.markdown)
+        return [path for path in every if path is not None]
+
 
 def publish(bench: Bench, targets: Targets, others: Sequence[dict[str, Any]] = ()) -> None:
     """Print the tables to stdout, write the files, and name each with its size.
@@ -53,7 +58,7 @@ def publish(bench: Bench, targets: Targets, others: Sequence[dict[str, Any]] = (
     if targets.markdown:
         texts[targets.markdown] = render_markdown(bench.result, others)
     for path, text in texts.items():
-        write_bytes(path, text.encode())
+        write_bytes(path, text.encode(errors="backslashreplace"))
         print(f"{path}: {path.stat().st_size} bytes")
 
 

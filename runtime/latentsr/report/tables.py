@@ -18,6 +18,13 @@ from latentsr.report.wording import (
     speed_only,
 )
 
+# Figures that a picture may lack: their names, and why.
+PARTIAL = {
+    "psnr": ("PSNR", "the others are equal to theirs"),
+    "ssim": ("SSIM", "the others are too small"),
+    "ms_ssim": ("MS-SSIM", "the others are too small"),
+}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -59,7 +66,20 @@ def _quality_notes(result: dict[str, Any]) -> list[str]:
     random = [r["name"] for r in result["routes"] if speed_only(result, r)]
     if random:
         notes.append(f"{', '.join(random)}: random weights, speed only")
-    return notes
+    return [*notes, *_partial_notes(result)]
+
+
+def _partial_notes(result: dict[str, Any]) -> list[str]:
+    """Which means are not over all pictures, as some are too small for a figure or equal."""
+    owners: dict[str, list[str]] = {}
+    for key, (title, why) in PARTIAL.items():
+        for route in result["routes"]:
+            known = sum(picture[key] is not None for picture in route["pictures"])
+            count = len(route["pictures"])
+            if quality_of(result, route) and 0 < known < count:
+                said = f"{title} of {known} of {count} pictures, {why}"
+                owners.setdefault(said, []).append(route["name"])
+    return [f"{', '.join(names)}: {said}" for said, names in owners.items()]
 
 
 def ratios(result: dict[str, Any]) -> Table:

@@ -143,10 +143,21 @@ def conditions(result: dict[str, Any]) -> list[str]:
     machine, settings = result["machine"], result["settings"]
     cores = f", {plural(machine['cores'], 'core')}" if machine["cores"] else ""
     return [
-        "same bytes for all",
+        _bytes_words(result),
         engine_words(result),
         f"{machine['cpu']}{cores}",
         size_words(result),
         f"{plural(settings['launches'], 'launch', 'launches')} of "
         f"{plural(settings['rounds'], 'round')}, paired within rounds",
     ]
+
+
+def _bytes_words(result: dict[str, Any]) -> str:
+    """Whether all contenders read the same bytes, or some of them files of their own."""
+    streams = [picture["bytes"] for picture in result["pictures"]]
+    own = [
+        route["name"]
+        for route in result["routes"]
+        if [picture["bytes"] for picture in route["pictures"]] != streams
+    ]
+    return f"same bytes for all but {', '.join(own)}" if own else "same bytes for all"
