@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("torch", reason="the exporter needs torch")
 pytest.importorskip("compressai.models", reason="the exporter needs compressai")
 
-from codec_cases import exported, made  # noqa: E402
-from latentsr.errors import ExportError  # noqa: E402
-from latentsr_export.exact_parts import LEVELS, add_exact  # noqa: E402
-from latentsr_export.exact_passes import add_exact_passes  # noqa: E402
-from latentsr_export.load import codec_parts  # noqa: E402
-from latentsr_export.parts import CodecParts  # noqa: E402
+from codec_cases import exported, made
+from latentsr.errors import ExportError
+from latentsr_export.exact_parts import LEVELS, add_exact
+from latentsr_export.exact_passes import add_exact_passes
+from latentsr_export.load import codec_parts
+from latentsr_export.parts import CodecParts
 
 MAKERS = {
     "mbt2018-mean": "exact_parts",
