@@ -1,4 +1,4 @@
-"""Interval maps along one axis: composed, joined and put in turn as the positions themselves are."""
+"""Interval maps along one axis: composed, joined and in turn as the positions themselves are."""
 
 from __future__ import annotations
 
