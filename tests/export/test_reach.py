@@ -88,12 +88,13 @@ def test_joined_values_need_what_each_needs() -> None:
     for o in range(-12, 25):
         (a, b), (c, d) = (_composed(one).at(o) or (0, 0) for one in names)
         assert made.at(o) == (min(a, c), max(b, d))
+    assert reach.union([IDENTITY]) == IDENTITY
     with pytest.raises(NotLocalError, match="joins values of different sizes"):
         reach.union([IDENTITY, _composed(("shuffled",))])
 
 
 def test_values_in_turn() -> None:
-    given = [_composed(("convolution",)), None, _composed(("shuffled", "pooled"))]
+    given = [None, _composed(("convolution",)), _composed(("shuffled", "pooled"))]
     made = reach.interleaved(given)
     assert made.ratio == 3
     for o in range(-12, 25):
@@ -101,6 +102,12 @@ def test_values_in_turn() -> None:
         assert made.at(o) == (None if one is None else one.at(o // 3))
     with pytest.raises(NotLocalError, match="values of different sizes in turn"):
         reach.interleaved([IDENTITY, _composed(("strided",))])
+
+
+def test_periods_are_no_longer_than_they_need_be() -> None:
+    assert len(_composed(("shuffled", "shuffled")).spans) == 9
+    assert len(_composed(("transposed", "gathered")).spans) == 1
+    assert len(_composed(("transposed", "pooled", "gathered")).spans) == 1
 
 
 def test_periods_that_are_too_long() -> None:
