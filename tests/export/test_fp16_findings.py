@@ -75,3 +75,42 @@ def test_positions_of_samples_stay_float32() -> None:
     grids = [node.input for node in onnx.load_from_string(half.data).graph.node
              if node.op_type == "GridSample"]  # fmt: skip
     assert grids and {kinds[name] for names in grids for name in names} == {onnx.TensorProto.FLOAT}
+
+
+def test_outputs_keep_their_values_however_small() -> None:
+    """What shares a class with an output may not be divided, whichever of them was met first."""
+    weights = np.random.default_rng(0).normal(0, 1e-5, (3, 3, 1, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "small"),
+        helper.make_node("Relu", ["a"], ["y"], "relu"),
+    ]
+    data = cases.model(nodes, {"w": weights})
+    sample = {"x": cases._values(3, 8, 8, False)}
+    half = convert(data, [sample])
+    full = cases.run(cases.tidy(data), sample)["y"]
+    assert np.array_equal(cases.run(half.full, sample)["y"], full)
+    assert np.allclose(cases.run(half.data, sample)["y"], full, rtol=0, atol=full.max() / 1000)
+    assert not half.report["rescaled"]
+    reasons = [island["reason"] for island in half.report["islands"]]
+    assert any("below what FP16 resolves" in reason for reason in reasons)
+
+
+def test_values_make_room_for_small_weights_down_to_one() -> None:
+    rng = np.random.default_rng(0)
+    large = rng.normal(0, 40, (4, 3, 1, 1)).astype(np.float32)
+    small = rng.normal(0, 1e-7, (3, 4, 1, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "large"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Conv", ["b", "v"], ["c"], "small"),
+        helper.make_node("Mul", ["c", "k"], ["y"], "back"),
+    ]
+    data = cases.model(nodes, {"w": large, "v": small, "k": np.float32(1e5)})
+    sample = {"x": cases._values(3, 8, 8, False)}
+    half = convert(data, [sample])
+    met = ranges(data, ["a", "b"], [sample])
+    peak = max(met["a"].peak, met["b"].peak)
+    assert 1 <= peak / 2.0 ** half.report["rescaled"]["a"] < 2
+    full = cases.run(cases.tidy(data), sample)["y"]
+    assert np.array_equal(cases.run(half.full, sample)["y"], full)
+    assert np.allclose(cases.run(half.data, sample)["y"], full, rtol=0, atol=full.max() / 200)

@@ -183,6 +183,14 @@ def test_graphs_without_a_window_say_why(module: nn.Module, reason: str) -> None
     assert reason in window["whole"]
 
 
+def test_bytes_of_values_that_are_alive_together() -> None:
+    """Budgets count on them: inputs and outputs stay to the end, others to their last reader."""
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    assert window_of(trace("layer", _spec(layers)))["bytes"] == 4 * (3 + 8 + 8)
+    whole = window_of(trace("layer", _spec(Global())))
+    assert "whole" in whole and whole["bytes"] == 4 * (3 + 3)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_pixel_networks(name: str, tmp_path: Path) -> None:
     case = CASES[name]

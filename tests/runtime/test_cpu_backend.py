@@ -126,7 +126,12 @@ def test_stale_and_damaged_plans(
         b'{"choices": [{"library": "rm -rf"}], "sizes": []}',
         Plan((Choice("ort", graph="../../secret"),), ()).to_bytes(),
         Plan((Choice("ort", threads=10**9),), ()).to_bytes(),
-        Plan((Choice("ort", shapes={"y_hat": (1, -1)}),), ()).to_bytes(),
+        Plan((Choice("ort", shapes=SHAPES),), ()).to_bytes(),
+        *(
+            Plan((Choice("ort"), Choice("ort", shapes={"y_hat": (1, side)})), ()).to_bytes()
+            for side in (-1, 0, 1 << 31, 1.5, True, None)
+        ),
+        Plan((Choice("ort"), *[Choice("ort", shapes=SHAPES)] * 64), ()).to_bytes(),
         Plan((Choice("ort"), Choice("ort")), ()).to_bytes(),
         Plan((Choice("ort"),), ()).to_bytes().replace(b'"sizes": []', b'"sizes": [[1, 1e999]]'),
         Plan((Choice("ort"),), ()).to_bytes().replace(b'"shapes": null', b'"shapes": [1]'),
@@ -148,7 +153,8 @@ def test_a_lost_form(cache: Cache, picture: np.ndarray, caplog: pytest.LogCaptur
 
 
 def test_a_plan_reads_as_it_was_written(cache: Cache) -> None:
-    choices = Choice("ort", threads=2, figures={"ratio": 1.5}), Choice("ort", shapes=SHAPES)
+    figures = {"ratio": 1.5, "shapes": {"y_hat": [1, 96, 8, 8]}, "kept_fp32": ["/0/Conv"]}
+    choices = Choice("ort", threads=2, figures=figures), *[Choice("ort", shapes=SHAPES)] * 63
     put(cache, "synthesis", *choices)
     plan = planned(Bundle("demo"), "fp32")["synthesis"]
     assert plan == Plan(choices, ((75, 101),))
@@ -176,6 +182,7 @@ def test_int8_runs_where_it_is_asked_for(cache: Cache, picture: np.ndarray) -> N
         sample = {"y_hat": codec.run_encode(picture, "encode", True).values["y_hat"]}
     form = int8.write_forms(Bundle("demo").graph("synthesis"), [sample], "int8")[0]
     put(cache, "synthesis", Choice("ort", "int8", put_form(cache, form.graph)), precision="int8")
+    put(cache, "analysis", Choice("ort"), precision="int8")  # where INT8 does not pay
     plain, _ = decoded(picture, "ort")
     assert np.array_equal(decoded(picture, "cpu")[0], plain)
     found, runs_on = decoded(picture, "cpu", precision="int8")

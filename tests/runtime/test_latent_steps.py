@@ -174,6 +174,12 @@ def test_arrays_out_of_order_or_place_are_copied(each: Isa) -> None:
     assert same_bits(steps.symbols("y", odd, None)[0], plain_symbols(latent.ravel(), None))
     assert np.array_equal(steps.indexes(latent.T, table), steps.indexes(latent, table).T)
     assert np.array_equal(steps.indexes(odd, table), steps.indexes(latent, table).ravel())
+    # Every third value of a row: of one axis NumPy's reshape makes no copy.
+    values, means, numbers = latent[0, ::3], mean[0, ::3], symbols[0, ::3]
+    assert same_bits(steps.symbols("y", values, means)[0], numbers)
+    assert same_bits(steps.latent(numbers, means), restored[0, ::3])
+    assert np.array_equal(steps.indexes(values, table), steps.indexes(values.copy(), table))
+    assert steps.crc(numbers, 0) == zlib.crc32(numbers.tobytes())
     frozen = latent.copy()
     frozen.flags.writeable = False
     assert same_bits(steps.symbols("y", frozen, frozen)[1], latent)
@@ -211,8 +217,14 @@ def test_wrong_kinds_and_shapes_are_refused() -> None:
         steps.indexes(symbols, ScaleTable(np.float32([1, 2])))
     with pytest.raises(StreamError, match="scales, element 5: found NaN"):
         steps.indexes(np.float32([0] * 5 + [np.nan]), ScaleTable(np.float32([1, 2])))
-    with pytest.raises(BundleError, match="do not rise"):
-        ScaleTable(np.float32([1, 1]))
+    for falling in ([1, 1], [1, 3, 2], [np.nan], [1, np.nan, 2]):
+        with pytest.raises(BundleError, match="do not rise"):
+            ScaleTable(np.float32(falling))
+    rising = np.arange(257, dtype=np.float32)
+    assert ScaleTable(rising[:256]).thresholds.size == 255
+    for odd in (rising, rising[:0], rising[:9].reshape(3, 3), rising[:9].astype(np.float64)):
+        with pytest.raises(BundleError, match="expected 1 to 256 float32 values"):
+            ScaleTable(odd)
 
 
 def test_the_environment_chooses_the_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from latentsr.pipeline.routes import Run
 from latentsr.stream import Padding
 from latentsr.tiling.graph_step import GraphStep, Unit
 from latentsr.tiling.plan import Chain, borders
-from latentsr.tiling.steps import Pad, Resize, Share, Span, TileStep
+from latentsr.tiling.steps import Crop, Pad, Resize, Share, Span, TileStep
 from latentsr.windows import Input, Window
 
 
@@ -81,6 +81,23 @@ def _graph(name: str, step: int, out: int, inputs: str, outputs: str) -> GraphSt
     window = Window((Input((step, step), (0, 0), (0, 0)),), ((out, out),), (3,), 1.0)
     unit = Unit(name, ("x",), ("y",), window, 1.0)
     return GraphStep(unit, [inputs], [outputs], None, False)  # type: ignore[arg-type] - not run
+
+
+def test_crop() -> None:
+    """Parts of a picture lie behind its padding, which is as large as the scale makes it."""
+    run = Run(10, 8, Padding(left=3, top=1, right=2, bottom=4))
+    step = Crop({"op": "crop", "in": "a", "out": "b", "scale": 2}, run)
+    image = np.random.default_rng(3).integers(0, 256, (18, 26, 3)).astype(np.uint8)
+    assert step.sizes((image.shape[:2],)) == ((16, 20),)
+    whole = image[2:18, 6:26]
+    for rows, columns in zip(_spans(16), _spans(20), strict=True):
+        assert np.array_equal(
+            _part(step, image, rows, columns), whole[slice(*rows), slice(*columns)]
+        )
+    assert [step.border(0, 2), step.border(1, 6), step.border(1, 26)] == [0, 0, 20]
+    for small in ((17, 26), (18, 25)):
+        with pytest.raises(BundleError, match=r"wrong size: found \(1[78], 2[56]\), expected"):
+            step.sizes((small,))
 
 
 def test_windows_that_make_huge_values_are_refused() -> None:
