@@ -38,7 +38,12 @@ def test_subject_and_headlines() -> None:
     assert first.sentence == "latent_x4 is 7.2× faster than pixel_x4"
     assert second.sentence == "latent_x4 takes 5.0× as long as bicubic"
     given["ratios"] = [report_case.ratio("pixel_x4", "latent_x4", 1.02)]
-    assert "no difference shown" in headlines(given)[0].sentence
+    assert "no difference shown: the interval holds 1" in headlines(given)[0].sentence
+    single = {"ratio": 2.519, "low": 2.519, "high": 2.519, "level": 0.0}
+    given["ratios"] = [report_case.ratio("pixel_x4", "latent_x4", 2.519) | single]
+    told = headlines(given)[0]
+    assert "no difference shown: a single value has no interval" in told.sentence
+    assert (told.figure, told.interval) == ("2.5×", "none")
     given["routes"] = [r for r in given["routes"] if "latent" not in r["name"]]
     assert subject_name(given) == "bicubic"
 
@@ -47,9 +52,10 @@ def test_numbers_and_ratios() -> None:
     assert [number(x) for x in (0.04123, 39.54, 1204.4, 7, None, 0.0)] == [
         "0.0412", "39.5", "1,204", "7", "–", "0"]  # fmt: skip
     assert signed(-0.001, 2) == "±0.00" and signed(-0.5, 1) == "−0.5"
-    wide = {"ratio": 29.85, "low": 25.8, "high": 38.6}
+    wide = {"ratio": 29.85, "low": 25.8, "high": 38.6, "level": 0.95}
     assert ratio_figures(wide) == ("30×", "26–39")
-    assert ratio_figures({"ratio": 1.052, "low": 1.041, "high": 1.062}) == ("1.05×", "1.04–1.06")
+    narrow = {"ratio": 1.052, "low": 1.041, "high": 1.062, "level": 0.95}
+    assert ratio_figures(narrow) == ("1.05×", "1.04–1.06")
     assert plain({"a\x1b": ["b\ud800", 1]}) == {"a\ufffd": ["b\ufffd", 1]}
 
 

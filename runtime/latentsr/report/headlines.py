@@ -24,8 +24,7 @@ class Headline:
 
     figure: as ``7.2×``. subject, relation, other: as ``latent_x4``, ``faster than``,
     ``pixel_x4``. level, interval: of the figure. times: of both, p50. quality: subject less
-    other, or why there is none. clear: False where the interval holds 1, so that no
-    difference is shown.
+    other, or why there is none. doubt: why no difference is shown, empty where one is.
     """
 
     figure: str
@@ -36,7 +35,7 @@ class Headline:
     interval: str
     times: str
     quality: str
-    clear: bool
+    doubt: str
 
     @property
     def verb(self) -> str:
@@ -46,7 +45,7 @@ class Headline:
     @property
     def sentence(self) -> str:
         """As ``latent_x4 is 7.2× faster than pixel_x4``."""
-        doubt = "" if self.clear else " (no difference shown: the interval holds 1)"
+        doubt = f" (no difference shown: {self.doubt})" if self.doubt else ""
         return f"{self.subject} {self.verb} {self.figure} {self.relation} {self.other}{doubt}"
 
 
@@ -96,8 +95,14 @@ def _headline(result: dict[str, Any], ratio: dict[str, Any], subject: str) -> He
     return Headline(
         ratio_figures(ratio)[0], subject, FASTER if gain else LONGER, other,
         percent(ratio["level"]), ratio_figures(ratio)[1], times,
-        _quality_words(result, subject, other), not ratio["low"] <= 1 <= ratio["high"],
+        _quality_words(result, subject, other), _doubt(ratio),
     )  # fmt: skip
+
+
+def _doubt(ratio: dict[str, Any]) -> str:
+    if not ratio["level"]:
+        return "a single value has no interval"
+    return "the interval holds 1" if ratio["low"] <= 1 <= ratio["high"] else ""
 
 
 def _quality_words(result: dict[str, Any], subject: str, other: str) -> str:

@@ -48,8 +48,8 @@ def headline_cards(result: dict[str, Any]) -> Safe:
 def _card(one: Headline, lead: bool) -> Safe:
     facts = [(f"{one.level} interval", one.interval), ("medians", one.times),
              ("quality", one.quality)]  # fmt: skip
-    if not one.clear:
-        facts.append(("note", "the interval holds 1: no difference shown"))
+    if one.doubt:
+        facts.append(("note", f"{one.doubt}: no difference shown"))
     who = tag("p", tag("b", one.subject), " ", one.verb,
               f" {one.figure} {one.relation} ", tag("b", one.other), class_="who")  # fmt: skip
     listed = [join(tag("dt", key), tag("dd", value)) for key, value in facts]

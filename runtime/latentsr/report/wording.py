@@ -72,7 +72,12 @@ def signed(value: float, decimals: int) -> str:
 
 
 def ratio_figures(ratio: dict[str, Any]) -> tuple[str, str]:
-    """A ratio and its interval, with no more decimals than the interval supports."""
+    """A ratio and its interval, with no more decimals than the interval supports.
+
+    Of a single value, whose level is 0, there is no interval.
+    """
+    if not ratio["level"]:
+        return f"{fixed(ratio['ratio'], 1 if ratio['ratio'] < 10 else 0)}×", "none"
     half = max((ratio["high"] - ratio["low"]) / 2, 1e-4)
     decimals = min(max(math.floor(-math.log10(half)) + 1, 1 if ratio["ratio"] < 10 else 0), 3)
     low, high = fixed(ratio["low"], decimals), fixed(ratio["high"], decimals)
