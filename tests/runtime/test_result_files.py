@@ -37,6 +37,7 @@ LONG = ("--launches", "9", "--iterations", "999")
         (("verify", "demo", PICTURE, "--save", "none/v"), "no folder none"),
         (("verify", "demo", PICTURE, "--save", "here/"), "found a folder"),
         (("verify", "demo", PICTURE, "--with", "r.json", "--save", "r.json"), "replace its input"),
+        (("evaluate", "demo", ".", "--with", "r.json", "--json", "r.json"), "replace its input"),
         (("profile", "demo", PICTURE, "--runs", "1000", "--trace", "."), "found a folder"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -60,10 +61,13 @@ def evaluate(
     from latentsr.evaluate.protocol import run_evaluation
     from latentsr.evaluate.publish import Targets, check_targets, publish
     from latentsr.evaluate.schema import read_result
+    from latentsr.files import check_apart
     from latentsr.report.wording import plain
 
     targets = Targets(json_file, csv_file, plot)
     check_targets(targets)
+    for source, target in itertools.product(also or [], targets.paths()):
+        check_apart(source, target)
     earlier = [read_result(path) for path in also or []]
     settings = Settings(
         tuple(bundles), pictures, _words(routes), scale, reduction, border, _words(metric),
