@@ -87,7 +87,8 @@ class Contender:
         )  # fmt: skip
         self._answers: queue.Queue[str] = queue.Queue()
         self._asked = False  # and not answered yet
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def start(self) -> Started:
         """Load the subject and return what it says of itself."""
@@ -135,7 +136,11 @@ class Contender:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        # Text files are not made for two threads: who reads comes to the end first. A process that
+        # the subject has left behind may hold the other end; then the file stays to the reader.
+        self._listener.join(timeout=10)
+        pipes = (self._process.stdin, self._process.stdout)
+        for pipe in pipes[:1] if self._listener.is_alive() else pipes:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
